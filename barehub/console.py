@@ -1,0 +1,277 @@
+"""All that a person sees.
+
+stdout carries what a script wants (an endpoint, JSON); everything else goes to stderr. Progress is
+live on a terminal and one line an event elsewhere. ``NO_COLOR`` (https://no-color.org) and
+``TERM=dumb`` are respected. A terminal that has gone away (SIGHUP) never fails a run: what cannot
+be written is dropped.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from barehub.errors import UsageError
+from barehub.redaction import Redactor
+
+GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
+QUIET_SECONDS, HEARTBEAT_SECONDS = 2.0, 30.0
+
+
+class Lasting:
+    """A text stream whose reader may vanish: writing to it never raises."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except UnicodeEncodeError:
+            return self._stream.write(text.encode("ascii", "replace").decode())
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Console:
+    """Writes lines, live progress and questions; hides secret values in all of them."""
+
+    def __init__(self) -> None:
+        self.redactor = Redactor()
+        self._live: Working | None = None
+
+    @property
+    def err(self) -> Lasting:
+        return Lasting(sys.stderr)
+
+    @property
+    def live(self) -> bool:
+        """Whether progress may be redrawn in place."""
+        return _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is there to answer a question."""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+    def hide(self, values: Mapping[str, str]) -> list[str]:
+        """Hide ``values`` (name to secret) in all later output; the names too short to hide.
+
+        In GitHub Actions each value is masked in the job's log as well
+        (https://docs.github.com/actions/reference/workflow-commands-for-github-actions).
+        """
+        short = [name for name, value in values.items() if not self.redactor.add(value)]
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for name in values.keys() - set(short):
+                for line in values[name].splitlines():
+                    if line.strip():
+                        self._write(self.err, f"::add-mask::{_escape_command(line)}")
+        return short
+
+    def redact(self, text: str) -> str:
+        return self.redactor.clean(text)
+
+    def out(self, text: str) -> None:
+        """A line for a script, on stdout."""
+        try:
+            print(self.redact(text), flush=True)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes stdout at exit
+
+    def reveal(self, text: str) -> None:
+        """A line on stdout with secret values in it, because the person asked for them."""
+        print(text, flush=True)
+
+    def say(self, text: str = "") -> None:
+        """A line for a person, on stderr."""
+        if self._live:
+            self._live.above(self.redact(text))
+        else:
+            self._write(self.err, self.redact(text))
+
+    def step(self, label: str, text: str, seconds: float | None = None) -> None:
+        """One finished step: ``✓ provider   1 created   0.4s``."""
+        self._line(GREEN, "✓", label, text, seconds)
+
+    def failed(self, label: str, text: str, seconds: float | None = None) -> None:
+        self._line(RED, "✗", label, text, seconds)
+
+    def warn(self, text: str) -> None:
+        self.say(f"{self.paint('warning:', YELLOW)} {text}")
+
+    def hint(self, text: str) -> None:
+        self.say(f"hint: {text}")
+
+    def paint(self, text: str, *styles: str) -> str:
+        if not self.live or os.environ.get("NO_COLOR"):
+            return text
+        return f"\x1b[{';'.join(styles)}m{text}\x1b[0m"
+
+    @contextmanager
+    def working(self, label: str, text: str = "") -> Iterator[Working]:
+        """Progress of something that takes time; the caller ends it with a ``step`` of its own."""
+        work = _LiveWorking(self, label, text) if self.live else Working(self, label, text)
+        self._live = work
+        try:
+            yield work
+        finally:
+            self._live = None
+            work.stop()
+
+    def confirm(self, question: str, expected: str, hint: str) -> None:
+        """Ask for ``expected`` to be typed.
+
+        :raises UsageError: with ``hint`` when there is no terminal, or something else was typed.
+        """
+        if not self.interactive:
+            raise UsageError(f"there is no terminal to ask on: {question}", hint)
+        self._write(self.err, f"{question} ", end="")
+        if sys.stdin.readline().strip() != expected:
+            raise UsageError("nothing was done: the answer was something else", hint)
+
+    def ask(self, question: str, choices: Sequence[str]) -> str:
+        """One of ``choices``, typed by the person; the caller has seen that one is there.
+
+        :raises UsageError: something else was typed.
+        """
+        self._write(self.err, f"{question} ", end="")
+        answer = sys.stdin.readline().strip()
+        if answer not in choices:
+            raise UsageError(f"{answer!r} is none of them", f"choose one of: {', '.join(choices)}")
+        return answer
+
+    def secret(self, prompt: str) -> str:
+        """A secret, typed without an echo, or all of standard input when that is no terminal.
+
+        :raises UsageError: nothing was given.
+        """
+        if self.interactive:
+            value = getpass.getpass(f"{prompt} ")
+        else:
+            value = sys.stdin.read().removesuffix("\n")
+        if not value:
+            raise UsageError("the value is empty", "give it on standard input, or type it")
+        return value
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table on stdout, in columns, without lines, so that ``awk`` can read it."""
+        cells = [tuple(headings), *(tuple(row) for row in rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+        for row in cells:
+            self.out("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+    def annotate(self, kind: str, text: str) -> None:
+        """An annotation of GitHub Actions (``error``, ``warning``); nothing elsewhere."""
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            self._write(self.err, f"::{kind}::{_escape_command(self.redact(text))}")
+
+    def _line(self, color: str, mark: str, label: str, text: str, seconds: float | None) -> None:
+        took = f"  {self.paint(f'{seconds:.1f}s', DIM)}" if seconds is not None else ""
+        self.say(f"{self.paint(mark, color)} {label:<10} {text}{took}")
+
+    @staticmethod
+    def _write(stream: TextIO | Lasting, text: str, end: str = "\n") -> None:
+        stream.write(text + end)
+        stream.flush()
+
+
+class Working:
+    """Progress where nothing can be redrawn: one line an event, and a sign of life.
+
+    What is over within :data:`QUIET_SECONDS` says nothing.
+    """
+
+    def __init__(self, console: Console, label: str, text: str) -> None:
+        self.console, self.label, self.text = console, label, ""
+        self.started = self._said = time.monotonic()
+        self.now(text)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.started
+
+    def now(self, text: str) -> None:
+        """What is going on at this moment; cheap enough to be called in a loop."""
+        if self.seconds < QUIET_SECONDS:
+            return
+        if text != self.text or time.monotonic() - self._said > HEARTBEAT_SECONDS:
+            self._print(text if text != self.text else f"{text} ({self.seconds:.0f}s)")
+            self.text = text
+
+    def above(self, text: str) -> None:
+        """A line that stays, printed while this goes on."""
+        self.console._write(self.console.err, text)
+
+    def stop(self) -> None:
+        pass
+
+    def _print(self, text: str) -> None:
+        self._said = time.monotonic()
+        self.above(self.console.redact(f"  {self.label:<10} {text}"))
+
+
+class _LiveWorking(Working):
+    """Progress on a terminal: one line with a spinner and the time elapsed."""
+
+    def __init__(self, console: Console, label: str, text: str) -> None:
+        from rich import console as rich_console
+        from rich import progress
+
+        self._progress = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.fields[label]:<10} {task.description}", markup=False),
+            progress.TimeElapsedColumn(),
+            console=rich_console.Console(file=console.err, stderr=True, soft_wrap=True),  # type: ignore[arg-type]
+            transient=True,
+        )
+        self._task = self._progress.add_task(text, total=None, label=label)
+        self._progress.start()
+        super().__init__(console, label, "")
+        self.text = text
+
+    def now(self, text: str) -> None:
+        if text != self.text:
+            self.text = text
+            self._progress.update(self._task, description=_shorten(self.console.redact(text)))
+
+    def above(self, text: str) -> None:
+        from rich.text import Text
+
+        self._progress.console.print(Text.from_ansi(text))
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+def _shorten(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    isatty: Callable[[], bool] | None = getattr(stream, "isatty", None)
+    try:
+        return bool(isatty and isatty())
+    except ValueError:
+        return False
+
+
+def _escape_command(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+console = Console()

@@ -1,0 +1,61 @@
+"""What happened to an instance: ``journal.jsonl``, one event a line, no secret in it.
+
+It is what `list` and `verify` read, so that neither needs the vault to know an endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from barehub.console import console
+
+Event = dict[str, Any]
+
+
+class Journal:
+    """An append-only list of events; each has ``at`` (Unix seconds) and ``event`` (its kind)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, event: str, **facts: Any) -> None:
+        """Append one event and see it onto the disk (fsync) before going on."""
+        line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            os.write(fd, (("\n" if torn else "") + console.redact(line)).encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def events(self) -> list[Event]:
+        """All events, oldest first; a line torn by a crash is passed over."""
+        try:
+            lines = self.path.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [event for line in lines if (event := _parse(line))]
+
+    def life(self) -> list[Event]:
+        """The events since the last finished teardown."""
+        events = self.events()
+        ends = [i for i, event in enumerate(events) if event["event"] == "gone"]
+        return events[ends[-1] + 1 :] if ends else events
+
+    def last(self, *kinds: str) -> Event | None:
+        """The newest event of one of ``kinds`` in the instance's present life."""
+        return next((e for e in reversed(self.life()) if e["event"] in kinds), None)
+
+
+def _parse(line: str) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None

@@ -1,0 +1,115 @@
+"""A lock that says who holds it, and that ends with its holder.
+
+flock(2) on an open file: the kernel releases it when the last process that inherited the
+descriptor is gone, however it ended. So a lock that can be taken proves that its owner is dead, and
+Terraform, which inherits it, keeps it while it still works for a barehub that was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, where, since when (Unix seconds) and with what command."""
+
+    user: str = "?"
+    host: str = "?"
+    pid: int = 0
+    since: float = 0.0
+    command: str = "?"
+
+    @classmethod
+    def me(cls, command: str) -> Holder:
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):  # a container's user may have no name
+            user = str(os.getuid())
+        return cls(user, socket.gethostname(), os.getpid(), time.time(), command)
+
+    def __str__(self) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f"{self.command!r} of {self.user}@{self.host} (process {self.pid}, since {at})"
+
+
+class Lock:
+    """``path``, held from :meth:`acquire` to :meth:`release`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What a child must inherit to keep the lock after our death."""
+        return () if self._fd is None else (self._fd,)
+
+    def acquire(self, holder: Holder) -> Holder | None:
+        """Take the lock for ``holder``, without waiting; who has it, when it is taken."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if not _flock(fd):
+            os.close(fd)
+            return self.holder()
+        if not self._is_at_path(fd):  # its last holder removed it between our open and our flock
+            os.close(fd)
+            return self.acquire(holder)
+        os.ftruncate(fd, 0)
+        os.write(fd, json.dumps(asdict(holder)).encode())
+        self._fd = fd
+        return None
+
+    def _is_at_path(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def held(self) -> bool:
+        """Whether anybody has it at this moment."""
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def holder(self) -> Holder:
+        """Who wrote into the lock last."""
+        try:
+            return Holder(**json.loads(self.path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return Holder()
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let go, and with ``remove`` take the file away while it is still ours."""
+        if self._fd is None:
+            return
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = None
+
+
+def _flock(fd: int) -> bool:
+    """Take it; a few tries, because :meth:`Lock.held` of another process has it for a moment."""
+    for _ in range(5):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False

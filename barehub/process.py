@@ -1,0 +1,265 @@
+"""The only starter of processes: argument lists, environments, private input, signals.
+
+No shell ever parses what barehub passes on. Children run with umask 077 and in a session of their
+own, so that a Ctrl-C on the terminal reaches barehub alone, which then ends them in order.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from barehub.console import console
+from barehub.errors import Interrupted, ToolError
+
+PRIVATE = 0o077
+"""The umask of every child: Terraform creates state and plan files 0644 otherwise."""
+
+SCRUBBED = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_LOG", "TF_DATA_DIR")
+"""Variables that silently change what Terraform does; every name that starts with one goes."""
+
+IDENTITY_VARIABLES = ("SOPS_AGE_KEY", "SOPS_AGE_SSH_PRIVATE_KEY")
+"""Variables that hold a private key or point to one; no child inherits them."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def complaint(self) -> str:
+        """What it said on stderr, redacted."""
+        return console.redact(self.stderr.decode(errors="replace").strip())
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without :data:`SCRUBBED` and identities, and with ``extra``."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(SCRUBBED + IDENTITY_VARIABLES)}
+    return kept | dict(extra or {})
+
+
+def scrubbed_names() -> list[str]:
+    """The :data:`SCRUBBED` variables that are set, for a notice."""
+    return sorted(name for name in os.environ if name.startswith(SCRUBBED))
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    input: bytes = b"",
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    timeout: float = 120.0,
+) -> Finished:
+    """Run a short command to its end and return what it said; its exit code is the caller's.
+
+    ``env`` is the whole environment (:func:`environment` by default), ``timeout`` is in seconds.
+
+    :raises ToolError: the program is missing, cannot be executed, or did not end in time.
+    """
+    with _start(argv, env, cwd, pass_fds, subprocess.PIPE, subprocess.PIPE) as child:
+        try:
+            out, err = child.communicate(input, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise ToolError(f"{Path(argv[0]).name} did not end within {timeout:.0f} s") from None
+        except BaseException:
+            child.kill()
+            raise
+    return Finished(tuple(map(str, argv)), child.returncode, out, err)
+
+
+def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
+    """Run a program that talks to the person (an editor) on our terminal; its exit code."""
+    try:
+        return subprocess.call([str(a) for a in argv], env=dict(env), umask=PRIVATE)
+    except OSError as error:
+        raise _not_started(argv[0], error) from None
+
+
+def start(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    stdin: int = subprocess.DEVNULL,
+    output: IO[bytes] | int,
+) -> subprocess.Popen[bytes]:
+    """Start a long command whose stdout and stderr both go to ``output``, a file.
+
+    A file and not a pipe: when barehub is killed, the child goes on instead of dying of SIGPIPE
+    with a half-written state.
+
+    :raises ToolError: the program is missing or cannot be executed.
+    """
+    return _start(argv, env, cwd, pass_fds, output, subprocess.STDOUT, stdin)
+
+
+def _start(
+    argv: Sequence[str | Path],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    pass_fds: Sequence[int],
+    stdout: IO[bytes] | int,
+    stderr: int,
+    stdin: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [str(a) for a in argv],
+            env=dict(environment() if env is None else env),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+            umask=PRIVATE,
+        )
+    except OSError as error:
+        raise _not_started(argv[0], error) from None
+
+
+def _not_started(program: str | Path, error: OSError) -> ToolError:
+    if isinstance(error, FileNotFoundError):
+        return ToolError(f"{program} was not found", "invoke doctor")
+    return ToolError(f"{program} cannot be started: {error.strerror}", "invoke doctor")
+
+
+@dataclass(frozen=True)
+class PrivateFile:
+    """Bytes that a child can open by a name, and that have no name on any disk."""
+
+    path: str
+    fds: tuple[int, ...]
+
+
+@contextmanager
+def private_file(content: bytes, directory: Path) -> Iterator[PrivateFile]:
+    """``content`` as a file that one child may open (give it ``fds`` as ``pass_fds``).
+
+    On Linux an anonymous memfd (memfd_create(2)): it can be opened again and again and vanishes
+    with its last holder. Elsewhere a 0600 file in ``directory``, removed at the end.
+    """
+    if sys.platform == "linux":
+        fd = os.memfd_create("barehub")
+        try:
+            _write_all(fd, content)
+            yield PrivateFile(f"/proc/self/fd/{fd}", (fd,))
+        finally:
+            os.close(fd)
+    else:
+        path = directory / f"private-{os.urandom(8).hex()}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _write_all(fd, content)
+            os.close(fd)
+            yield PrivateFile(str(path), ())
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+class Interruptions:
+    """SIGINT and SIGTERM as one orderly end of a run, SIGHUP as nothing.
+
+    While a child is :meth:`guarding`, the first signal is passed on to it once, as SIGINT: for
+    Terraform that means "finish what is under way, then stop" (a second one makes it abandon its
+    work). Otherwise :class:`Interrupted` is raised where the run stands, unless it is
+    :meth:`held` off: then it is raised right after.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._held = 0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        before = {sig: signal.signal(sig, self._handle) for sig in self.SIGNALS}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    @contextmanager
+    def guarding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Pass the first signal on to ``child`` instead of leaving it alone."""
+        if self.count:
+            child.send_signal(signal.SIGINT)
+        self._child = child
+        try:
+            yield
+        finally:
+            self._child = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is interrupted in here: state is being sealed, or a run is cleaning up."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+
+    def check(self) -> None:
+        """:raises Interrupted: when a signal came."""
+        if self.count and not self._held:
+            raise Interrupted()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self._child is not None:
+            self._interrupt_child(self._child)
+        elif not self._held:
+            raise Interrupted()
+
+    def _interrupt_child(self, child: subprocess.Popen[bytes]) -> None:
+        if self.count == 1:
+            child.send_signal(signal.SIGINT)
+            console.warn("interrupted: terraform finishes what is under way, then the run ends")
+        elif self.count == 2:
+            console.warn("still waiting: one more interrupt abandons what is under way, unrecorded")
+        elif self.count == 3:
+            child.send_signal(signal.SIGINT)
+
+
+def harden() -> None:
+    """No core dump of this process, and on Linux no other process of this user may read it.
+
+    Its environment may have held an identity; see prctl(2), PR_SET_DUMPABLE.
+    """
+    import ctypes
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)

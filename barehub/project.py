@@ -1,0 +1,152 @@
+"""Finds the project's root, its instances and its tools."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from barehub import process
+from barehub.errors import RecipeError, ToolError, UsageError
+from barehub.journal import Journal
+
+STAGES = ("provider", "dns", "binderhub")
+"""The modules of a recipe, in the order in which they run."""
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label (RFC 1123, 2.1), in lower case: it becomes part of host names and of cloud names."""
+
+OLDEST = {"terraform": (1, 6), "tofu": (1, 7)}
+"""The oldest versions that behave as barehub expects of saved plans and of ``terraform_data``."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program and its version."""
+
+    name: str
+    path: Path
+    version: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One BinderHub: its folder under ``instances/`` and what is in there."""
+
+    name: str
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "main.tf"
+
+    @property
+    def sealed_state(self) -> Path:
+        return self.folder / "terraform.tfstate.sops"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "journal.jsonl")
+
+    @property
+    def living(self) -> bool:
+        """Whether Terraform may know of resources."""
+        return self.sealed_state.exists()
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder that holds ``tasks.py``, the vault and the instances."""
+
+    root: Path
+
+    @property
+    def recipes(self) -> Path:
+        return self.root / "terraform" / "recipes"
+
+    def relative(self, path: Path) -> str:
+        """``path`` as a person in the root would write it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def instance(self, name: str) -> Instance:
+        """:raises UsageError: ``name`` cannot be an instance's name."""
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be an instance's name",
+                "use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or a digit",
+            )
+        return Instance(name, self.root / "instances" / name)
+
+    def instances(self) -> list[Instance]:
+        """All instances that have a recipe, by name."""
+        found = (self.root / "instances").glob("*/main.tf")
+        return [
+            Instance(path.parent.name, path.parent)
+            for path in sorted(found)
+            if NAME.fullmatch(path.parent.name)
+        ]
+
+    def existing(self, name: str) -> Instance:
+        """:raises RecipeError: there is no instance of that name."""
+        instance = self.instance(name)
+        if instance.recipe.exists():
+            return instance
+        known = [i.name for i in self.instances()]
+        near = difflib.get_close_matches(name, known)
+        raise RecipeError(
+            f"there is no instance {name!r}: {self.relative(instance.recipe)} does not exist",
+            f"did you mean {' or '.join(near)}?" if near else "invoke list",
+            f"invoke spawn --name {name} --recipe local",
+        )
+
+    @cached_property
+    def terraform(self) -> Tool:
+        """Terraform or OpenTofu: the first good one on PATH, else the one in ``.tools/bin``.
+
+        :raises ToolError: none is there, or all are too old.
+        """
+        tried = []
+        for name, oldest in OLDEST.items():
+            for path in self._candidates(name):
+                version = _version(path)
+                if _numbers(version) >= oldest:
+                    return Tool(name, path, version)
+                wanted = ".".join(map(str, oldest))
+                tried.append(f"{path} is {version or 'broken'}, {wanted} or newer is needed")
+        problem = "; ".join(tried) or "neither terraform nor tofu was found"
+        raise ToolError(problem, "scripts/install-tools")
+
+    def tools_path(self) -> str:
+        """A PATH with the programs that our modules use (python3, uv) before anything else."""
+        return os.pathsep.join(
+            [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+        )
+
+    def _candidates(self, name: str) -> list[Path]:
+        own = self.root / ".tools" / "bin"
+        search = [shutil.which(name), shutil.which(name, path=str(own))]
+        return list(dict.fromkeys(Path(found) for found in search if found))
+
+
+def _version(path: Path) -> str:
+    """What the program at ``path`` says that it is; empty when it does not say."""
+    env = process.environment({"CHECKPOINT_DISABLE": "1"})
+    try:
+        answer = json.loads(process.run([path, "version", "-json"], env=env, timeout=20).stdout)
+        return str(answer["terraform_version"])
+    except (ToolError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])

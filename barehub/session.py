@@ -1,0 +1,294 @@
+"""One run's private folder in memory, its lock and its ssh-agent; and the sweeping of dead ones.
+
+The folder is the only place where plaintext may have a file name: Terraform's state and plans, an
+editor's file, a socket. It lies on tmpfs, belongs to us, has mode 0700, and is held by a lock that
+every long-living child inherits. A folder whose lock can be taken is therefore nobody's any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from barehub import process
+from barehub.console import console
+from barehub.errors import BarehubError, LeftoverError, ToolError, VaultError
+from barehub.lock import Holder, Lock
+
+ROOM = 16 * 1024 * 1024
+"""Bytes that must be free for a run: state, plans and logs, with much to spare."""
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only ever used by way of a private folder in there
+
+SWEEP_SECONDS = 60.0
+"""How long another command may take to sweep a session that we need gone."""
+
+FRESH_SECONDS = 10.0
+"""An unlocked folder younger than this may belong to a run that is just beginning."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a session is for; written into its folder so that a later run can take over."""
+
+    root: str
+    instance: str | None
+    command: str
+
+
+class Session:
+    """A private folder; ``fds`` hold its lock and go to every child that may outlive us."""
+
+    def __init__(self, folder: Path, lock: Lock, purpose: Purpose) -> None:
+        self.folder, self.lock, self.purpose = folder, lock, purpose
+        self._agent: _Agent | None = None
+
+    @property
+    def state(self) -> Path:
+        """Where Terraform keeps its plaintext state during the run."""
+        return self.folder / "terraform.tfstate"
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return self.lock.fds + (self._agent.fds if self._agent else ())
+
+    def start_agent(self, private_key: str) -> dict[str, str]:
+        """An ssh-agent of this session that holds ``private_key``; what to add to an environment.
+
+        :raises VaultError: ssh-add refuses the key.
+        """
+        self._agent = _Agent(self.folder / "agent.sock")
+        self._agent.add(private_key)
+        return {"SSH_AUTH_SOCK": str(self._agent.socket), "SSH_AGENT_PID": str(self._agent.pid)}
+
+    def close(self) -> None:
+        """End the agent and remove the folder.
+
+        :raises LeftoverError: it could not be removed.
+        """
+        try:
+            self.end_agent()
+            _remove(self.folder)
+        finally:
+            self.lock.release()
+
+    def leave(self) -> None:
+        """End the agent and leave the folder to the next command's sweep."""
+        self.end_agent()
+        self.lock.release()
+
+    def end_agent(self) -> None:
+        if self._agent:
+            self._agent.close()
+            self._agent = None
+
+
+class _Agent:
+    """ssh-agent around ``cat``: it ends when ``cat`` does, and ``cat`` ends with its last writer.
+
+    So no agent outlives the run, or the Terraform that a killed run left behind, which inherits
+    the writing end. (ssh-agent(1): with a command, "the agent exits automatically when the command
+    given on the command line terminates".)
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        reader, self._writer = os.pipe()
+        with tempfile.TemporaryFile(dir=socket.parent) as said:
+            self._child = process.start(
+                ["ssh-agent", "-a", str(socket), "sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat'],
+                env=process.environment(),
+                stdin=reader,
+                output=said,
+            )
+            os.close(reader)
+            self.pid = self._read_pid(said.fileno())
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self._writer,)
+
+    def _read_pid(self, fd: int) -> int:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._child.poll() is None:
+            if (text := os.pread(fd, 64, 0)).endswith(b"\n"):
+                return int(text)
+            time.sleep(0.005)
+        raise ToolError("ssh-agent does not start", "invoke doctor")
+
+    def add(self, private_key: str) -> None:
+        # ssh-add says "error in libcrypto" of a key with CRLF or without a last newline
+        key = private_key.replace("\r\n", "\n").strip() + "\n"
+        env = process.environment(
+            {"SSH_AUTH_SOCK": str(self.socket), "SSH_ASKPASS_REQUIRE": "never"}
+        )
+        if process.run(["ssh-add", "-q", "-"], env=env, input=key.encode()).code != 0:
+            raise VaultError(
+                "ssh.private_key is not a private key that ssh-add can read without a passphrase",
+                "invoke vault.edit",
+            )
+
+    def close(self) -> None:
+        os.close(self._writer)
+        self._child.wait()
+        try:
+            os.kill(self.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        self.socket.unlink(missing_ok=True)
+
+
+def create(purpose: Purpose) -> Session:
+    """A session for one run.
+
+    :raises ToolError: this machine has no fit place for it.
+    """
+    base = home()
+    if shutil.disk_usage(base).free < ROOM:
+        raise ToolError(f"less than {ROOM >> 20} MiB are free in {base}", f"df -h {base}")
+    # locked before it is published, so that no sweep ever sees it without its owner
+    unborn = Path(tempfile.mkdtemp(prefix=".new-", dir=base))
+    lock = Lock(unborn / "lock")
+    lock.acquire(Holder.me(purpose.command))
+    (unborn / "session.json").write_text(json.dumps(purpose.__dict__))
+    folder = unborn.rename(base / unborn.name.removeprefix(".new-"))
+    lock.path = folder / "lock"
+    return Session(folder, lock, purpose)
+
+
+def home() -> Path:
+    """The folder of all our sessions: below ``$XDG_RUNTIME_DIR``, else below ``/dev/shm``.
+
+    :raises ToolError: neither is on tmpfs, or the folder is not ours alone.
+    """
+    base = _memory() / f"barehub-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    about = base.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise ToolError(
+            f"{base} is not a folder that only you can read", f"look at it, then: rm -r {base}"
+        )
+    return base
+
+
+def _memory() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    for place in (Path(runtime) if runtime else None, Path(SHARED_MEMORY)):
+        if place and place.is_dir() and os.access(place, os.W_OK) and in_memory(place):
+            return place
+    if sys.platform != "linux":
+        return Path(tempfile.gettempdir())
+    raise ToolError(
+        "there is no tmpfs to keep secrets in: neither $XDG_RUNTIME_DIR nor /dev/shm is one",
+        "mount -t tmpfs tmpfs /dev/shm",
+    )
+
+
+def in_memory(path: Path) -> bool:
+    """Whether ``path`` lies on tmpfs or ramfs (proc(5), mountinfo); never so outside Linux."""
+    if sys.platform != "linux":
+        return False
+    best, kind = "", ""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        mount = before.split()[4]
+        if path.resolve().is_relative_to(mount) and len(mount) >= len(best):
+            best, kind = mount, after.split()[0]
+    return kind in ("tmpfs", "ramfs")
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """A session whose run is dead."""
+
+    folder: Path
+    purpose: Purpose | None
+    holder: Holder
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "terraform.tfstate"
+
+
+def occupied() -> bool:
+    """Whether there is any session, living or dead; false where there can be none."""
+    try:
+        return any(home().iterdir())
+    except ToolError:
+        return False
+
+
+def sweep(
+    recover: Callable[[Abandoned], str | None], awaited: tuple[str, str] | None = None
+) -> list[str]:
+    """Remove what killed runs left, after ``recover`` has saved what is worth it.
+
+    ``recover`` says in a few words what it saved. A session that cannot be recovered stays, with
+    a warning; but a session of ``awaited`` (root, instance) must be gone before anything else is
+    done there: its failure is raised, and another command that is sweeping it is waited for.
+
+    :returns: a line for each session that was removed.
+    """
+    said = []
+    for folder in sorted(home().iterdir()):
+        purpose = _purpose(folder)
+        must = purpose is not None and (purpose.root, purpose.instance) == awaited
+        lock = Lock(folder / "lock")
+        holder = lock.holder()
+        if not _taken_over(folder, lock, wait=SWEEP_SECONDS if must else 0):
+            continue
+        try:
+            saved = recover(Abandoned(folder, purpose, holder))
+            _remove(folder)
+            said.append(f"removed what {holder} left" + (f", {saved}" if saved else ""))
+        except BarehubError as error:
+            if must:
+                raise
+            console.warn(f"{folder} stays: {error.problem}")
+        finally:
+            lock.release()
+    return said
+
+
+def _taken_over(folder: Path, lock: Lock, wait: float) -> bool:
+    """Take the lock of a dead run; false while its owner lives, and when the folder vanished."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fresh = time.time() - folder.stat().st_mtime < FRESH_SECONDS
+            if folder.name.startswith(".new-") and fresh:
+                return False
+            if lock.acquire(Holder.me("sweep")) is None:
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+
+
+def _purpose(folder: Path) -> Purpose | None:
+    try:
+        return Purpose(**json.loads((folder / "session.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise LeftoverError(
+            f"{folder} could not be removed: {error.strerror}", f"rm -r {folder}"
+        ) from None

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from barehub.console import console
+from barehub.journal import Journal
+
+
+def test_events_come_back_in_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add("spawn")
+    journal.add("endpoint", url="https://demo.localhost:1")
+    assert [event["event"] for event in journal.events()] == ["spawn", "endpoint"]
+    last = journal.last("endpoint")
+    assert last is not None
+    assert last["url"] == "https://demo.localhost:1"
+
+
+def test_a_line_torn_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.add("spawn")
+    with path.open("a") as file:
+        file.write('{"at": 1, "event": "up')
+    journal.add("failed")
+    assert [event["event"] for event in journal.events()] == ["spawn", "failed"]
+
+
+def test_a_teardown_ends_a_life(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add("endpoint", url="https://old")
+    journal.add("gone")
+    assert journal.last("endpoint") is None
+    journal.add("spawn")
+    assert [event["event"] for event in journal.life()] == ["spawn"]
+
+
+def test_no_secret_enters_the_journal(tmp_path: Path) -> None:
+    console.hide({"token": "CANARY-journal-value"})
+    path = tmp_path / "journal.jsonl"
+    Journal(path).add("failed", problem="it said CANARY-journal-value")
+    assert "CANARY" not in path.read_text()
