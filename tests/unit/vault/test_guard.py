@@ -1,0 +1,110 @@
+"""What the keyless guard finds in files that sops calls encrypted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from barehub.vault import guard, policy
+from barehub.vault.store import Vault
+
+CANARY = "canary-7c1e"
+
+
+@pytest.fixture
+def file(vault: Vault) -> Path:
+    path = vault.file("demo")
+    vault.update(
+        path, {"variables.token": CANARY, "environment.A": "aaaa", "variables.n": [1, True]}
+    )
+    vault.seal(b'{"version": 4}', vault.root / "instances/demo/terraform.tfstate.sops")
+    return path
+
+
+def after(pattern: str, replacement: str) -> Callable[[str], str]:
+    return lambda text: re.sub(pattern, replacement, text, count=1, flags=re.M)
+
+
+def test_a_new_vault_is_good(vault: Vault, file: Path) -> None:
+    (vault.root / "secrets/.gitkeep").touch()
+    assert guard.check(vault.root) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: f"variables:\n    token: {CANARY}\n", "NOT encrypted"),
+        (lambda text: "", "NOT encrypted"),
+        (lambda text: text[: text.index("sops:")], "its SOPS metadata are missing"),
+        (after(r"token: .*", f"token: {CANARY}"), "variables.token is plaintext"),
+        (after(r"token: .*", "token: ''"), "variables.token is empty"),
+        (after(r"token: .*", "token:"), "variables.token is empty"),
+        (after(r"token: .*", "token: ENC[canary]"), "variables.token is plaintext"),
+        (after(r"token: (.*)data:", r"token: \1data:!"), "variables.token is plaintext"),
+        (after(r"iv:....", "iv:"), "is plaintext"),
+        (after(r"^variables:", f"variables: # {CANARY}"), "a comment is plaintext"),
+        (after(r"^", f"# {CANARY}\n"), "line 1: a comment is plaintext"),
+        (after(r"^", "<<<<<<< HEAD\n"), "line 1: conflict marker"),
+        (after(r"^", "variables: {}\n"), "variables is there twice"),
+        (after(r"^", "a: b: c\n"), "line 1: not YAML"),
+        (after(r"    mac: .*\n", ""), "MAC is missing"),
+        (after(r"    mac: .*", f"    mac: {CANARY}"), "MAC is missing or malformed"),
+        (after("unencrypted_suffix: .*", "unencrypted_regex: .*"), "leaves a part of it in clear"),
+        (after("unencrypted_suffix: .*", "mac_only_encrypted: true"), "leaves a part of it"),
+        (after("(    version: .*)", rf"\1\n    note: {CANARY}"), "sops.note is not expected"),
+        (after("version: .*", f"version: {CANARY}"), "sops.version is not expected"),
+        (after(r"enc: \|\n", f"note: {CANARY}\n          enc: |\n"), "recipient in its metadata"),
+        (after(r"BEGIN AGE.*\n.*", f"BEGIN AGE {CANARY}"), "recipient in its metadata"),
+        (after(r"recipient: age1.", "recipient: age1x"), "can read it and is not in .sops.yaml"),
+    ],
+)
+def test_what_it_finds(vault: Vault, file: Path, change: Callable[[str], str], said: str) -> None:
+    text = file.read_text()
+    assert change(text) != text
+    file.write_text(change(text))
+    problems = guard.check(vault.root)
+    found = [f"line {p.line}: {p.text}" for p in problems]
+    assert any(said in line for line in found), found
+    assert all(p.file == "secrets/demo.yaml" and p.fix for p in problems)
+    assert CANARY not in str(problems)
+
+
+def test_other_files_among_the_secrets(vault: Vault, file: Path) -> None:
+    folder = vault.root / "secrets"
+    (folder / "id_rsa").write_text(CANARY)
+    (folder / "blob").write_bytes(b"\0GITCRYPT\0" + b"x" * 12)
+    (folder / "deep").mkdir()
+    (folder / "deep" / "link.yaml").symlink_to("/etc/hostname")
+    (folder / ".gitkeep").write_text(CANARY)
+    found = {p.file: p.text for p in guard.check(vault.root)}
+    assert "NOT encrypted" in found["secrets/id_rsa"] + found["secrets/.gitkeep"]
+    assert "git-crypt" in found["secrets/blob"]
+    assert "a link" in found["secrets/deep/link.yaml"]
+
+
+def test_sealed_states_are_looked_at(vault: Vault, file: Path) -> None:
+    state = vault.root / "instances/demo/terraform.tfstate.sops"
+    text = state.read_text()
+    state.write_text(re.sub(r'"data": "[^"]*"', f'"data": "{CANARY}"', text))
+    (problem,) = guard.check(vault.root)
+    assert (problem.file, problem.text) == (
+        "instances/demo/terraform.tfstate.sops",
+        "data is plaintext",
+    )
+    state.write_text('{"version": 4}')
+    (problem, *_) = guard.check(vault.root)
+    assert "NOT encrypted" in problem.text
+
+
+def test_a_reader_who_was_added_to_the_policy_only(vault: Vault, file: Path) -> None:
+    (mine,) = policy.readers(vault.root, file)
+    policy.write(vault.root, [mine, "age1other"])
+    texts = [p.text for p in guard.check(vault.root)]
+    assert texts == ["age1other cannot read it and is in .sops.yaml"] * 3
+
+
+def test_no_vault_no_problems(tmp_path: Path) -> None:
+    assert guard.check(tmp_path) == []
