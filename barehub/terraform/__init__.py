@@ -1,0 +1,1 @@
+"""Terraform and OpenTofu: recipes, runs, their events, and the state between them."""

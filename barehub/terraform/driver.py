@@ -1,0 +1,161 @@
+"""Runs Terraform: one stage after the other, saved plans only.
+
+python-terraform builds the command lines. Its runner is not used: it leaves variable files behind,
+logs their values and does not stream.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import python_terraform
+
+from barehub import process
+from barehub.console import console
+from barehub.errors import TerraformError
+from barehub.process import Interruptions
+from barehub.project import Tool
+from barehub.terraform.events import Progress
+from barehub.terraform.state import State
+
+FLAG = python_terraform.IsFlagged
+POLL_SECONDS = 0.01
+SHOWN_DIAGNOSTICS = 3
+DOING = {"init": "fetching modules", "plan": "planning", "apply": "applying"}
+
+
+class _CommandLine(python_terraform.Terraform):  # type: ignore[misc]
+    """``generate_cmd_string`` and nothing else: the constructor would read the state file."""
+
+    def __init__(self, program: Path) -> None:
+        self.terraform_bin_path = str(program)
+
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(name)
+
+    def build(self, command: str, *args: str, **options: object) -> list[str]:
+        if any(isinstance(value, dict) for value in options.values()):
+            raise TypeError("a dict would be written to a file in clear")
+        built = super().generate_cmd_string(command, *args, **options)
+        return [str(part) for part in built]
+
+
+@dataclass
+class Terraform:
+    """One instance's Terraform during one run.
+
+    :param tool: terraform or tofu
+    :param folder: the instance's folder, where the recipe is
+    :param scratch: the session's folder: plans and output
+    :param state: handed to ``-state``, and sealed again while a command runs
+    :param env: the whole environment of the child
+    :param fds: descriptors that the child keeps open (locks)
+    :param variables: a path to give as ``-var-file``, if any
+    """
+
+    tool: Tool
+    folder: Path
+    scratch: Path
+    state: State
+    env: dict[str, str]
+    interruptions: Interruptions
+    fds: Sequence[int] = ()
+    variables: str | None = None
+    notice: Callable[[str, str, str], None] = lambda kind, address, id: None
+    _runs: int = field(default=0, init=False)
+
+    def init(self) -> None:
+        """Fetch modules and providers.
+
+        :raises TerraformError: with what Terraform said.
+        """
+        code, progress = self._run("recipe", "init", input=False, no_color=FLAG)
+        if code != 0:
+            self._show(progress)
+            raise TerraformError("terraform init failed", f"cd {self.folder} && terraform init")
+
+    def plan(
+        self, label: str, *, target: str = "", replace: str = "", destroy: bool = False
+    ) -> tuple[Path, Progress]:
+        """Save a plan; what it will do stands in ``Progress.planned``.
+
+        :raises TerraformError: it could not be made.
+        """
+        path = self.scratch / f"{label}-{self._runs}.tfplan"
+        code, progress = self._run(
+            label,
+            "plan",
+            json=FLAG,
+            input=False,
+            state=self.state.plain,
+            out=path,
+            target=target or None,
+            replace=replace or None,
+            destroy=FLAG if destroy else None,
+            var_file=self.variables,
+        )
+        self._check(code, progress, label, "plan")
+        return path, progress
+
+    def apply(self, label: str, plan: Path) -> Progress:
+        """Apply a saved plan, exactly.
+
+        :raises TerraformError: a resource failed; the state says how far it came.
+        """
+        code, progress = self._run(
+            label, "apply", str(plan), json=FLAG, input=False, state=self.state.plain
+        )
+        self._check(code, progress, label, "apply")
+        return progress
+
+    def _check(self, code: int, progress: Progress, label: str, command: str) -> None:
+        for warning in progress.warnings:
+            console.warn(warning.lines()[0])
+        if code == 0:
+            return
+        self._show(progress)
+        first = progress.errors[0].summary if progress.errors else f"exit code {code}"
+        raise TerraformError(f"stage {label}: terraform {command} failed: {first}")
+
+    def _show(self, progress: Progress) -> None:
+        errors = [line for d in progress.errors[:SHOWN_DIAGNOSTICS] for line in d.lines()]
+        for line in errors or progress.raw[-30:]:
+            console.say(f"  {line}")
+        if (more := len(progress.errors) - SHOWN_DIAGNOSTICS) > 0:
+            console.say(f"  and {more} more")
+
+    def _run(self, label: str, command: str, *args: str, **options: object) -> tuple[int, Progress]:
+        """One command to its end, interrupted at most once; its exit code and what it did.
+
+        :raises Interrupted: a signal came meanwhile, whatever Terraform made of it.
+        """
+        argv = _CommandLine(self.tool.path).build(command, *args, **options)
+        progress = Progress(self.notice)
+        log = self.scratch / f"{self._runs}-{label}-{command}.log"
+        self._runs += 1
+        with log.open("wb") as output, log.open("rb") as tail, self.interruptions.held():
+            child = process.start(
+                argv, env=self.env, cwd=self.folder, pass_fds=self.fds, output=output
+            )
+            with console.working(label) as work, self.interruptions.guarding(child):
+                rest, running = b"", True
+                while running:
+                    running = not _ended(child)
+                    *lines, rest = (rest + tail.read()).split(b"\n")
+                    for line in lines:
+                        progress.feed(line.decode(errors="replace"))
+                    work.now(progress.doing or DOING[command])
+                    self.state.keep()
+        self.interruptions.check()
+        return child.returncode, progress
+
+
+def _ended(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""What Terraform says with ``-json`` (https://developer.hashicorp.com/terraform/internals/machine-readable-ui)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Event = dict[str, Any]
+
+ACTIONS = {"create": "created", "update": "changed", "delete": "destroyed", "read": "read"}
+DOING = {"create": "creating", "update": "changing", "delete": "destroying", "read": "reading"}
+
+NOISE = (
+    "Resource targeting is in effect",
+    "Applied changes may be incomplete",
+    "Deprecated flag: -state",
+)
+"""Warnings that every staged run with a state of its own causes, and that say nothing."""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """An error or a warning of Terraform's, in its own words."""
+
+    severity: str
+    summary: str
+    detail: str
+    address: str
+    place: str
+
+    def lines(self) -> list[str]:
+        where = ", ".join(part for part in (self.address, self.place) if part)
+        head = f"{self.summary} ({where})" if where else self.summary
+        return [head, *(f"  {line}" for line in self.detail.splitlines() if line.strip())]
+
+
+@dataclass
+class Progress:
+    """What one run of Terraform has done so far.
+
+    ``notice(kind, address, id)`` is called with ``start``, ``done`` and ``failed`` for each
+    resource, as it happens.
+    """
+
+    notice: Callable[[str, str, str], None] = lambda kind, address, id: None
+    changes: dict[str, list[str]] = field(default_factory=dict)
+    planned: dict[str, str] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+    doing: str = ""
+    outputs_change: bool = False
+
+    def feed(self, line: str) -> None:
+        """One line of output, as JSON or, where Terraform forgets itself, as text."""
+        try:
+            event: Event = json.loads(line)
+            kind = event["type"]
+        except (ValueError, KeyError, TypeError):
+            if line.strip():
+                self.raw.append(line.rstrip())
+            return
+        handler = getattr(self, f"_on_{kind}", None)
+        if handler:
+            handler(event)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Diagnostic]:
+        return [
+            d
+            for d in self.diagnostics
+            if d.severity == "warning" and not d.summary.startswith(NOISE)
+        ]
+
+    @property
+    def empty(self) -> bool:
+        """Whether a plan changes nothing."""
+        return not self.planned and not self.outputs_change
+
+    def touching(self, stage: str) -> bool:
+        """Whether a plan changes a resource of a stage."""
+        return any(address.startswith(f"module.{stage}.") for address in self.planned)
+
+    def losing(self) -> list[str]:
+        """The addresses that a plan destroys, or replaces."""
+        return [a for a, action in self.planned.items() if action in ("delete", "replace")]
+
+    def summary(self) -> str:
+        """``2 created, 1 destroyed``."""
+        done = [
+            f"{len(names)} {ACTIONS.get(action, action)}" for action, names in self.changes.items()
+        ]
+        return ", ".join(done) or "nothing to change"
+
+    def _on_planned_change(self, event: Event) -> None:
+        change = event["change"]
+        self.planned[change["resource"]["addr"]] = change["action"]
+
+    def _on_outputs(self, event: Event) -> None:
+        actions = {output.get("action", "noop") for output in event["outputs"].values()}
+        self.outputs_change = bool(actions - {"noop"})
+
+    def _on_apply_start(self, event: Event) -> None:
+        self._hook(event, "start")
+
+    def _on_apply_complete(self, event: Event) -> None:
+        hook = self._hook(event, "done")
+        self.changes.setdefault(hook["action"], []).append(hook["resource"]["addr"])
+
+    def _on_apply_errored(self, event: Event) -> None:
+        self._hook(event, "failed")
+
+    def _on_provision_progress(self, event: Event) -> None:
+        output = event["hook"].get("output", "").strip()
+        if output and "output suppressed" not in output and not output.startswith("Executing: "):
+            self.doing = output.splitlines()[-1]
+
+    def _hook(self, event: Event, kind: str) -> Event:
+        hook: Event = event["hook"]
+        address = hook["resource"]["addr"]
+        self.doing = f"{DOING.get(hook['action'], hook['action'])} {address.split('.', 2)[-1]}"
+        self.notice(kind, address, str(hook.get("id_value", "")))
+        return hook
+
+    def _on_diagnostic(self, event: Event) -> None:
+        told = event["diagnostic"]
+        place = ""
+        if "range" in told:
+            place = f"{told['range']['filename']}:{told['range']['start']['line']}"
+        self.diagnostics.append(
+            Diagnostic(
+                told["severity"],
+                told["summary"],
+                told.get("detail", ""),
+                told.get("address", ""),
+                place,
+            )
+        )

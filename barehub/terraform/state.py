@@ -1,0 +1,145 @@
+"""Terraform's state: plaintext inside the session, sealed beside the recipe.
+
+The sealed file is written again while Terraform runs, whenever the state has changed, so that a
+crash loses at most the last moment; and a session that was killed is sealed by the next command.
+Sealing and unsealing are the vault's, handed in by the pipeline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from barehub.console import console
+from barehub.errors import BarehubError, TerraformError
+
+SEAL_SECONDS = 1.0
+"""The longest that a change may stay unsealed while Terraform runs."""
+
+Seal = Callable[[bytes, Path], None]
+Unseal = Callable[[Path], bytes]
+
+
+class State:
+    """The state of one instance during one run.
+
+    :param plain: where Terraform reads and writes it, in the session
+    :param sealed: the file beside the recipe
+    """
+
+    def __init__(self, plain: Path, sealed: Path, seal: Seal) -> None:
+        self.plain, self.sealed, self._seal = plain, sealed, seal
+        self._looked = 0.0
+        self._seen: tuple[int, int] | None = None
+
+    def open(self, unseal: Unseal) -> None:
+        """Unseal the state into the session.
+
+        :raises VaultError: it cannot be read; then Terraform must not start.
+        :raises TerraformError: what was sealed is not a state.
+        """
+        if not self.sealed.exists():
+            return
+        content = unseal(self.sealed)
+        if _parse(content) is None:
+            raise TerraformError(
+                f"{self.sealed.name} does not hold a Terraform state",
+                f"git log -p {self.sealed}",
+            )
+        self.plain.write_bytes(content)
+        self._remember(content)
+
+    def keep(self) -> None:
+        """Seal the state if it changed since; cheap enough for a loop."""
+        if time.monotonic() - self._looked < SEAL_SECONDS:
+            return
+        self._looked = time.monotonic()
+        try:
+            about = self.plain.stat()
+        except FileNotFoundError:
+            return
+        if (about.st_mtime_ns, about.st_size) == self._seen:
+            return
+        try:
+            content = self.plain.read_bytes()
+            if _parse(content) is not None:
+                self._seal_if_newer(content)
+                self._seen = (about.st_mtime_ns, about.st_size)
+        except BarehubError as error:
+            # Terraform must not be left alone for this; close() tries again, and raises
+            console.warn(f"the state is not sealed at this moment: {error.problem}")
+
+    def close(self) -> bool:
+        """Seal what is not sealed yet; a state without anything in it needs no file.
+
+        A state that Terraform left half written is sealed aside, for a person to look at: then
+        the one that was sealed before, at most :data:`SEAL_SECONDS` older, stays in force.
+
+        :returns: whether there was something to do
+        :raises VaultError: it cannot be sealed
+        """
+        try:
+            content = self.plain.read_bytes()
+        except FileNotFoundError:
+            return False
+        if _parse(content) is None:
+            torn = self.sealed.with_name("terraform.tfstate.torn.sops")
+            self._seal(content, torn)
+            console.warn(f"terraform left a half-written state; it is kept as {torn}")
+            return True
+        if not self.resources() and not self.outputs():
+            existed = self.sealed.exists()
+            self.sealed.unlink(missing_ok=True)
+            return existed
+        return self._seal_if_newer(content)
+
+    def resources(self) -> list[str]:
+        """The addresses of all managed resources."""
+        return [
+            ".".join(part for part in (r.get("module"), r["type"], r["name"]) if part)
+            for r in self._content().get("resources", [])
+            if r.get("mode") == "managed" and r.get("instances")
+        ]
+
+    def outputs(self) -> dict[str, Any]:
+        """The root's outputs, sensitive ones too."""
+        outputs: dict[str, Any] = self._content().get("outputs", {})
+        return {name: output["value"] for name, output in outputs.items()}
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            return _parse(self.plain.read_bytes()) or {}
+        except FileNotFoundError:
+            return {}
+
+    def _seal_if_newer(self, content: bytes) -> bool:
+        if self._mark.exists() and self._mark.read_text() == _fingerprint(content):
+            return False
+        self._seal(content, self.sealed)
+        self._remember(content)
+        return True
+
+    def _remember(self, content: bytes) -> None:
+        # beside the state, so that the session of a killed run tells it too
+        self._mark.write_text(_fingerprint(content))
+
+    @property
+    def _mark(self) -> Path:
+        return self.plain.with_name("sealed.sha256")
+
+
+def _fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    """The state, or nothing when it is torn or something else."""
+    try:
+        state = json.loads(content)
+    except ValueError:
+        return None
+    return state if isinstance(state, dict) and "serial" in state else None

@@ -1,0 +1,221 @@
+"""The driver and the state, on the real terraform. Sealing is handed in: here it is a plain copy,
+so that the tests can look inside; the vault's own is tested with the vault."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from barehub import process
+from barehub.console import console
+from barehub.errors import Interrupted, TerraformError
+from barehub.process import Interruptions
+from barehub.project import Project
+from barehub.terraform.driver import Terraform
+from barehub.terraform.state import State
+
+STAGED = """
+variable "secret" { sensitive = true }
+module "provider" { source = "./provider" }
+module "dns" {
+  source    = "./dns"
+  public_ip = module.provider.public_ip
+  secret    = var.secret
+}
+"""
+
+PROVIDER = """
+resource "terraform_data" "ip" { input = "192.0.2.7" }
+output "public_ip" { value = terraform_data.ip.output }
+"""
+
+DNS = """
+variable "public_ip" {}
+variable "secret" {}
+resource "terraform_data" "record" {
+  input = var.public_ip
+  provisioner "local-exec" {
+    command     = "COMMAND"
+    environment = { SECRET = var.secret }
+  }
+}
+resource "terraform_data" "copy" { input = var.secret }
+"""
+
+
+class Bench:
+    """A root with two stages, a session folder beside it, and a driver."""
+
+    def __init__(self, root: Path, command: str = "true") -> None:
+        self.folder, self.scratch = root / "demo", root / "session"
+        for name, text in (("provider", PROVIDER), ("dns", DNS.replace("COMMAND", command))):
+            (self.folder / name).mkdir(parents=True)
+            (self.folder / name / "main.tf").write_text(text)
+        (self.folder / "main.tf").write_text(STAGED)
+        self.scratch.mkdir(mode=0o700)
+        variables = self.scratch / "secrets.tfvars.json"
+        variables.write_text(json.dumps({"secret": "CANARY-driver"}))
+        self.sealed = self.folder / "terraform.tfstate.sops"
+        self.seals: list[float] = []
+        self.state = State(self.scratch / "terraform.tfstate", self.sealed, self._seal)
+        self.interruptions = Interruptions()
+        self.told: list[tuple[str, str]] = []
+        self.terraform = Terraform(
+            tool=Project(root).terraform,
+            folder=self.folder,
+            scratch=self.scratch,
+            state=self.state,
+            env=process.environment(),
+            interruptions=self.interruptions,
+            variables=str(variables),
+            notice=lambda kind, address, id: self.told.append((kind, address)),
+        )
+        self.terraform.init()
+
+    def _seal(self, content: bytes, target: Path) -> None:
+        self.seals.append(time.monotonic())
+        target.write_bytes(content)
+
+    def up(self) -> None:
+        for stage in ("provider", "dns"):
+            path, _ = self.terraform.plan(stage, target=f"module.{stage}")
+            self.terraform.apply(stage, path)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, own_home: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_stages_are_applied_from_saved_plans_and_converge(bench: Bench) -> None:
+    bench.up()
+    _, rest = bench.terraform.plan("rest")
+    assert rest.empty
+    assert bench.state.resources() == [
+        "module.dns.terraform_data.copy",
+        "module.dns.terraform_data.record",
+        "module.provider.terraform_data.ip",
+    ]
+    assert ("done", "module.dns.terraform_data.record") in bench.told
+
+
+def test_only_the_session_holds_plaintext_and_only_for_us(bench: Bench) -> None:
+    bench.up()
+    holding = [
+        path
+        for root in (bench.folder, bench.scratch)
+        for path in root.rglob("*")
+        if path.is_file() and b"CANARY-driver" in path.read_bytes()
+    ]
+    assert holding
+    assert all(path.is_relative_to(bench.scratch) for path in holding if path != bench.sealed)
+    for path in bench.scratch.iterdir():
+        if path.name.startswith("terraform.tfstate") or path.suffix == ".tfplan":
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_sealed_state_goes_on_where_it_was(bench: Bench) -> None:
+    bench.up()
+    assert bench.state.close()
+    bench.state.plain.unlink()
+    (bench.scratch / "sealed.sha256").unlink()
+    again = State(bench.state.plain, bench.sealed, bench._seal)
+    again.open(Path.read_bytes)
+    assert not again.close()
+    _, rest = bench.terraform.plan("rest")
+    assert rest.empty
+
+
+def test_destroy_in_reverse_leaves_an_empty_state_and_no_seal(bench: Bench) -> None:
+    bench.up()
+    bench.state.close()
+    for target in ("module.dns", "module.provider", ""):
+        path, _ = bench.terraform.plan("down", target=target, destroy=True)
+        bench.terraform.apply("down", path)
+    assert bench.state.resources() == []
+    assert bench.state.close()
+    assert not bench.sealed.exists()
+
+
+def test_the_state_is_sealed_while_terraform_runs(tmp_path: Path, own_home: Path) -> None:
+    bench = Bench(tmp_path, "sleep 4")
+    path, _ = bench.terraform.plan("all")
+    started = time.monotonic()
+    bench.terraform.apply("all", path)
+    ended = time.monotonic()
+    assert any(at - started < ended - started - 1 for at in bench.seals)
+    assert "192.0.2.7" in bench.sealed.read_text()
+
+
+def test_a_torn_state_never_replaces_a_sealed_one(bench: Bench) -> None:
+    bench.up()
+    bench.state.close()
+    whole = bench.sealed.read_bytes()
+    bench.state.plain.write_bytes(whole[:200])
+    bench.state.close()
+    assert bench.sealed.read_bytes() == whole
+    assert (bench.folder / "terraform.tfstate.torn.sops").read_bytes() == whole[:200]
+
+
+def test_a_failed_stage_says_why_without_the_secret(
+    tmp_path: Path, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.hide({"secret": "CANARY-driver"})
+    bench = Bench(tmp_path, "echo it is $SECRET; exit 3")
+    with pytest.raises(TerraformError, match="stage dns: terraform apply failed"):
+        bench.up()
+    said = capsys.readouterr().err
+    assert "exit status 3" in said
+    assert "CANARY" not in said
+    assert "module.provider.terraform_data.ip" in bench.state.resources()
+
+
+def test_a_missing_module_folder_is_terraforms_own_error(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench.folder / "main.tf").write_text('module "provider" {\n  source = "./nowhere"\n}\n')
+    with pytest.raises(TerraformError, match="terraform init failed"):
+        bench.terraform.init()
+    assert "nowhere" in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import pathlib, sys
+sys.path.insert(0, {tests!r})
+from test_driver import Bench
+from barehub.errors import Interrupted
+bench = Bench(pathlib.Path({root!r}), "echo started > {root}/started; sleep 3")
+try:
+    with bench.interruptions.installed():
+        bench.up()
+except Interrupted:
+    bench.state.close()
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_terraform_in_order(
+    tmp_path: Path, own_home: Path, number: signal.Signals
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    program = INTERRUPTED.format(tests=str(Path(__file__).parent), root=str(root))
+    run = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    while not (root / "started").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    os.kill(run.pid, number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == Interrupted.exit_code
+    assert "terraform finishes what is under way" in said
+    sealed = json.loads((root / "demo" / "terraform.tfstate.sops").read_text())
+    status = {r["name"]: r["instances"][0].get("status") for r in sealed["resources"]}
+    assert status["record"] == "tainted"
