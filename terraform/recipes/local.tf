@@ -1,0 +1,32 @@
+# A BinderHub on this machine: no cloud, no Docker, no Kubernetes; builds are faked.
+# What is <redacted> comes from the vault. (Terraform cannot fill an argument that is left out.)
+
+module "provider" {
+  source = "../../terraform/provider/local"
+
+  project_name = "instance-name"
+  port         = 8443
+}
+
+module "dns" {
+  source = "../../terraform/dns/local"
+
+  domain    = "instance-name.localhost"
+  public_ip = module.provider.public_ip
+}
+
+module "binderhub" {
+  source = "../../terraform/binderhub/local"
+
+  ip             = module.provider.public_ip
+  port           = module.provider.port
+  domain         = module.dns.domain
+  admin_user     = module.provider.admin_user
+  binder_version = "0.1.0"
+
+  hub_token       = "<redacted>"
+  cookie_secret   = "<redacted>"
+  tls_certificate = "<redacted>"
+  tls_key         = "<redacted>"
+  ca_certificate  = "<redacted>"
+}
