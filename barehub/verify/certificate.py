@@ -1,0 +1,211 @@
+"""Describes certificates, and says in words why OpenSSL refuses one.
+
+OpenSSL alone decides whether a certificate is good. ``cryptography`` is imported only here, to
+explain a failure or to describe a certificate: a hub that is well is verified without it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+DAY = timedelta(days=1)
+
+_DEFAULTS = ("Kubernetes Ingress Controller Fake Certificate", "TRAEFIK DEFAULT CERT")
+_TEMPORARY = "cert-manager.local"
+"""The issuer of the certificate that cert-manager puts in place while it waits for the real one."""
+
+_STAGING = ("(STAGING)", "Fake LE ")
+"""In the names of Let's Encrypt's test authorities (https://letsencrypt.org/docs/staging-environment/)."""
+
+
+@dataclass(frozen=True)
+class Validity:
+    """From when until when a certificate is good."""
+
+    begins: datetime
+    ends: datetime
+
+    @property
+    def left(self) -> timedelta:
+        return self.ends - now()
+
+    @property
+    def life(self) -> timedelta:
+        return self.ends - self.begins
+
+    @property
+    def expires_soon(self) -> bool:
+        """Less than a tenth of its life or a day is left; a sixth of a life under six days.
+
+        Relative, because certificates live from six days to a year: a fixed number of days raises
+        a false alarm on every renewal of the short ones.
+        """
+        return self.left < max(self.life / 10, min(DAY, self.life / 6))
+
+    @property
+    def renewal_late(self) -> bool:
+        """It should have been replaced: ACME clients renew when a third of the life is left."""
+        return self.left < self.renewal_due - max(DAY, self.life / 30)
+
+    @property
+    def renewal_due(self) -> timedelta:
+        """How much of its life is left when a client renews it (cert-manager: after 2/3)."""
+        return self.life / 3
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The certificates that a server sent, its own first."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def read(cls, ders: Sequence[bytes]) -> Chain | None:
+        """None when the first cannot be read; what follows an unreadable one is left out."""
+        from cryptography import x509
+
+        found = []
+        for der in ders:
+            try:
+                certificate = x509.load_der_x509_certificate(der)
+                _ = certificate.subject, certificate.issuer, certificate.extensions
+            except (ValueError, x509.DuplicateExtension):
+                break
+            found.append(certificate)
+        return cls(tuple(found)) if found else None
+
+    @property
+    def own(self) -> x509.Certificate:
+        return self.certificates[0]
+
+    @property
+    def self_issued(self) -> bool:
+        return self.own.issuer == self.own.subject
+
+    @property
+    def default(self) -> str | None:
+        """Whose it is, if an ingress sends it as long as it has no certificate for the name."""
+        found = [name for name in _values(self.own.subject) if name in _DEFAULTS]
+        found += [name for name in _values(self.own.issuer) if name == _TEMPORARY]
+        return next(iter(found), None)
+
+    @property
+    def staging(self) -> str | None:
+        """The test authority that issued any of the certificates."""
+        for certificate in self.certificates:
+            for value in _values(certificate.issuer):
+                if any(mark in value for mark in _STAGING):
+                    return value
+        return None
+
+    @property
+    def top(self) -> x509.Certificate:
+        """The last of those that lead from the server's own upwards."""
+        at, rest = self.own, list(self.certificates[1:])
+        while at.issuer != at.subject:
+            above = next((c for c in rest if c.subject == at.issuer), None)
+            if above is None:
+                break
+            rest.remove(above)
+            at = above
+        return at
+
+    @property
+    def expired_above(self) -> x509.Certificate | None:
+        """The first that expired of those above the server's own."""
+        above = self.certificates[1:]
+        return next((c for c in above if c.not_valid_after_utc < now()), None)
+
+
+def validity(certificate: x509.Certificate) -> Validity:
+    return Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
+def names(certificate: x509.Certificate) -> list[str]:
+    """The host names and addresses that it is good for: the common name is not one of them
+    (RFC 9525, 2; browsers and Go ignore it)."""
+    from cryptography import x509
+
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    hosts = extension.value.get_values_for_type(x509.DNSName)
+    return [*hosts, *map(str, extension.value.get_values_for_type(x509.IPAddress))]
+
+
+def covers(name: str, host: str) -> bool:
+    """Whether ``name`` of a certificate is good for ``host`` (RFC 9525, 6.3)."""
+    if _address(host) is not None:
+        return _address(name) == _address(host)
+    name = name.lower().removesuffix(".")
+    if name.startswith("*."):
+        return host.partition(".")[2] == name[2:]
+    return name == host
+
+
+def too_shallow(name: str, host: str) -> bool:
+    """Whether ``host`` is more than the one label below the wildcard ``name``."""
+    return name.startswith("*.") and host.endswith(name[1:].lower()) and not covers(name, host)
+
+
+def called(name: x509.Name) -> str:
+    """The shortest text that says whose name it is; a subject may be empty (RFC 5280, 4.1.2.6)."""
+    from cryptography.x509 import NameOID
+
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in name.get_attributes_for_oid(oid):
+            return str(attribute.value)
+    return name.rfc4514_string() or "an authority without a name"
+
+
+def describe(ders: Sequence[bytes]) -> dict[str, Any] | None:
+    """The server's certificate as JSON has it: times in UTC, numbers in hexadecimal.
+
+    None when it cannot be read.
+    """
+    chain = Chain.read(ders)
+    if chain is None:
+        return None
+    own = chain.own
+    return {
+        **_describe(own),
+        "sans": names(own),
+        "days_left": round(validity(own).left / DAY, 1),
+        "chain": [_describe(certificate) for certificate in chain.certificates[1:]],
+    }
+
+
+def _describe(certificate: x509.Certificate) -> dict[str, Any]:
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "serial": f"{certificate.serial_number:x}",
+        "fingerprint_sha256": certificate.fingerprint(SHA256()).hex(),
+    }
+
+
+def _values(name: x509.Name) -> list[str]:
+    return [str(attribute.value) for attribute in name]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
