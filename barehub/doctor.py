@@ -1,0 +1,147 @@
+"""What this machine has and lacks, each with its fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from barehub import process, session
+from barehub.console import DIM, GREEN, RED, YELLOW, console
+from barehub.errors import BarehubError, ToolError
+from barehub.project import Project
+from barehub.vault import identity, keychain, sops
+
+NETWORK = ("github.com", 443)
+"""Where modules usually come from; tried unless a proxy is set, which is tried instead."""
+
+MARKS = {"ok": ("✓", GREEN), "warning": ("!", YELLOW), "missing": ("✗", RED)}
+
+
+@dataclass(frozen=True)
+class Check:
+    """``status`` is ``ok``, ``warning`` (barehub runs without it) or ``missing``."""
+
+    name: str
+    status: str
+    message: str
+    fix: str | None = None
+
+
+def show(project: Project, *, as_json: bool) -> None:
+    """Print every check.
+
+    :raises ToolError: something that barehub cannot run without is missing.
+    """
+    checks = [check(project) for check in CHECKS]
+    if as_json:
+        console.out(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            _print(check)
+    if missing := [check for check in checks if check.status == "missing"]:
+        fixes = dict.fromkeys(check.fix for check in missing if check.fix)
+        raise ToolError(f"missing: {', '.join(check.name for check in missing)}", *fixes)
+
+
+def _print(check: Check) -> None:
+    mark, color = MARKS[check.status]
+    console.out(f"{console.paint(mark, color)} {check.name:<10} {check.message}")
+    if check.fix:
+        console.out(console.paint(f"  {'':<10} fix: {check.fix}", DIM))
+
+
+def _python(project: Project) -> Check:
+    return Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
+
+
+def _terraform(project: Project) -> Check:
+    try:
+        tool = project.terraform
+    except ToolError as error:
+        return Check("terraform", "missing", error.problem, "scripts/install-tools")
+    return Check("terraform", "ok", f"{tool.name} {tool.version} ({tool.path})")
+
+
+def _sops(project: Project) -> Check:
+    try:
+        path = sops.binary()
+        said = process.run([path, "--version", "--disable-version-check"]).text.split("\n")[0]
+        return Check("sops", "ok", f"{said.removeprefix('sops ')} ({path})")
+    except BarehubError as error:
+        return Check("sops", "missing", error.problem, "rm -r .venv && scripts/invoke --list")
+
+
+def _program(name: str, why: str, fix: str, status: str = "missing") -> Callable[[Project], Check]:
+    def check(project: Project) -> Check:
+        if path := shutil.which(name, path=project.tools_path()):
+            return Check(name, "ok", path)
+        return Check(name, status, f"not found; {why}", fix)
+
+    return check
+
+
+def _identity(project: Project) -> Check:
+    try:
+        found = identity.find()[0]
+    except BarehubError as error:
+        return Check("identity", "warning", error.problem, "invoke vault.init")
+    return Check("identity", "ok", f"{found.recipient}, from {found.source}")
+
+
+def _keyring(project: Project) -> Check:
+    chosen = keychain.choose()
+    if chosen.backend is not None:
+        return Check("keyring", "ok", chosen.note)
+    return Check(
+        "keyring",
+        "warning",
+        f"{chosen.note}: an identity is kept in SOPS' key file instead",
+        "start a Secret Service (gnome-keyring, KWallet), if you want the key in there",
+    )
+
+
+def _memory(project: Project) -> Check:
+    try:
+        home = session.home()
+    except ToolError as error:
+        return Check("memory", "missing", error.problem, error.hints[0])
+    if session.in_memory(home):
+        return Check("memory", "ok", f"{home} is on tmpfs")
+    return Check("memory", "warning", f"{home} is on a disk: this system has no tmpfs for users")
+
+
+def _network(project: Project) -> Check:
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    parts = urllib.parse.urlsplit(proxy or "")
+    host, port = (parts.hostname, parts.port or 443) if parts.hostname else NETWORK
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return Check("network", "ok", f"{host}:{port} answers")
+    except OSError as error:
+        return Check(
+            "network",
+            "warning",
+            f"{host}:{port} cannot be reached ({error.strerror or error})",
+            "check the connection, or set HTTPS_PROXY; local modules work without",
+        )
+
+
+CHECKS: tuple[Callable[[Project], Check], ...] = (
+    _python,
+    _terraform,
+    _sops,
+    _program("git", "modules from git need it", "apt install git"),
+    _program("uv", "the local recipe needs it", "rm -r .venv && scripts/invoke --list"),
+    _program("ssh-agent", "an SSH key in the vault needs it", "apt install openssh-client"),
+    _identity,
+    _keyring,
+    _memory,
+    _network,
+)

@@ -1,0 +1,78 @@
+"""Where an instance's hub is, and the step that verifies it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from barehub.console import console
+from barehub.errors import BarehubError, CheckFailed, NotReadyError, RecipeError
+from barehub.journal import Event
+from barehub.project import Instance
+from barehub.run import Run
+from barehub.verify import Report, Target, parse, wait
+
+
+def record_endpoint(run: Run) -> None:
+    """Write into the journal where the hub is: `verify` and `list` need no vault then."""
+    outputs = run.state.outputs()
+    told = {key.removeprefix("barehub_"): value for key, value in outputs.items()}
+    url = told.get("binderhub_endpoint") or f"https://{told.get('dns_domain', '')}"
+    facts = {name: told.get(f"binderhub_{name}") for name in ("connect_to", "ca_file", "builds")}
+    facts["service"] = told.get("binderhub_service")
+    facts = {name: value for name, value in facts.items() if value}
+    if run.changed or run.instance.journal.last("endpoint") is None:
+        run.instance.journal.add("endpoint", url=url, **facts)
+
+
+def verify_endpoint(run: Run, seconds: float) -> None:
+    """Wait until the endpoint is what it must be.
+
+    :raises CheckFailed: it is something else, and waiting will not heal it
+    :raises NotReadyError: it was not there in time
+    """
+    started = time.monotonic()
+    goal = target_of(run.instance)
+    with console.working("verify") as work:
+        report = wait(goal, seconds=seconds, now=work.now, stop=run.interruptions.check)
+    if report.verdict == "pass":
+        told = [f.message for f in report.findings if f.severity == "info" and f.status == "pass"]
+        console.step("verify", "; ".join(["the hub is up", *told]), time.monotonic() - started)
+        return
+    console.failed("verify", goal.url, time.monotonic() - started)
+    for line in report.lines(console.paint):
+        console.say(line)
+    raise failure_of(report, f"invoke verify --name {run.instance.name}")
+
+
+def failure_of(report: Report, *hints: str) -> BarehubError:
+    """The error for a report that is no pass."""
+    failed = [f.id for f in report.findings if f.status == "fail" and f.severity == "error"]
+    if report.verdict == "not-ready":
+        return NotReadyError(f"{report.target.url} is not ready: {', '.join(failed)}", *hints)
+    return CheckFailed(f"{report.target.url} is not what it must be: {', '.join(failed)}", *hints)
+
+
+def endpoint_of(instance: Instance) -> Event:
+    """Where the instance's hub is, as its journal says.
+
+    :raises RecipeError: it was never spawned.
+    """
+    event = instance.journal.last("endpoint")
+    if event is None:
+        raise RecipeError(
+            f"{instance.name} has no endpoint yet", f"invoke spawn --name {instance.name}"
+        )
+    return event
+
+
+def target_of(instance: Instance) -> Target:
+    """What to verify of the instance: its endpoint, and how to get there."""
+    event = endpoint_of(instance)
+    ca_file = event.get("ca_file")
+    goal = parse(
+        event["url"],
+        connect_to=event.get("connect_to"),
+        ca_file=str(instance.folder / ca_file) if ca_file else None,
+    )
+    return dataclasses.replace(goal, builds=event.get("builds"))

@@ -1,0 +1,125 @@
+"""Spawn and teardown, each a list of steps over one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from barehub import leftovers
+from barehub import run as runs
+from barehub.console import console
+from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
+from barehub.errors import BarehubError, LeftoverError
+from barehub.preparation import (
+    complete_recipe,
+    fetch_modules,
+    make_vault,
+    open_state,
+    prepare_recipe,
+    read_recipe,
+    read_secrets,
+    start_agent,
+)
+from barehub.process import Interruptions
+from barehub.project import Instance, Project
+from barehub.run import Run
+from barehub.stages import (
+    apply_stages,
+    destroy,
+    forget_instance,
+    restart_if_dead,
+)
+
+Step = Callable[[Run], None]
+
+VERIFY_SECONDS = 15 * 60.0
+
+
+def spawn(
+    project: Project,
+    name: str,
+    *,
+    recipe: str | None,
+    interruptions: Interruptions,
+    agreed: bool = False,
+    seconds: float = VERIFY_SECONDS,
+) -> str:
+    """Make the instance what its recipe says, verify it, and return its endpoint.
+
+    :param agreed: nothing is asked before something that exists is replaced or destroyed
+    :param seconds: how long the endpoint may take to become ready
+    :raises BarehubError: the class tells the part that failed
+    """
+    instance = prepare_recipe(project, name, recipe)
+    project.terraform  # noqa: B018 - a missing tool is said before anything is made
+    steps: Sequence[Step] = (
+        read_recipe,
+        make_vault,
+        read_secrets,
+        start_agent,
+        fetch_modules,
+        complete_recipe,
+        open_state,
+        apply_stages,
+        record_endpoint,
+        restart_if_dead,
+        lambda run: verify_endpoint(run, seconds),
+    )
+    _run(project, instance, "spawn", steps, interruptions, agreed)
+    return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
+
+
+def teardown(
+    project: Project, name: str, *, interruptions: Interruptions, agreed: bool = False
+) -> None:
+    """Destroy the instance in reverse order and prove that nothing of it is left.
+
+    :raises LeftoverError: something is
+    """
+    instance = project.existing(name)
+    if not agreed:
+        console.confirm(
+            f"this destroys {name} and all that people have in it; type its name to go on:",
+            name,
+            f"invoke teardown --name {name} --yes",
+        )
+    steps: Sequence[Step] = (destroy, forget_instance)
+    _run(project, instance, "teardown", steps, interruptions, agreed=True)
+    prove_gone(instance)
+
+
+def _run(
+    project: Project,
+    instance: Instance,
+    command: str,
+    steps: Sequence[Step],
+    interruptions: Interruptions,
+    agreed: bool,
+) -> None:
+    with runs.opened(project, instance, command, interruptions, agreed=agreed) as run:
+        instance.journal.add(command)
+        try:
+            for step in steps:
+                interruptions.check()
+                step(run)
+        except BaseException as error:
+            problem = error.problem if isinstance(error, BarehubError) else repr(error)
+            instance.journal.add("failed", command=command, problem=problem)
+            raise
+        instance.journal.add("up" if command == "spawn" else "destroyed")
+
+
+def prove_gone(instance: Instance) -> None:
+    """Look for anything that the teardown should have removed.
+
+    :raises LeftoverError: names each thing and the command that removes it
+    """
+    event = instance.journal.last("endpoint") or {}
+    left = leftovers.of(instance, event.get("connect_to"))
+    if left:
+        raise LeftoverError(
+            f"{instance.name}: {'; '.join(item.what for item in left)}",
+            *(item.remove for item in left),
+        )
+    instance.journal.add("gone")
+    kept = ", ".join(sorted(path.name for path in instance.folder.iterdir()))
+    console.step("gone", f"no process, no port, no state; kept in {instance.folder.name}/: {kept}")

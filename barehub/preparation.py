@@ -1,0 +1,160 @@
+"""The steps before Terraform: recipe, vault, secrets, keys, modules, state."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from barehub.console import console
+from barehub.errors import RecipeError
+from barehub.process import environment
+from barehub.project import STAGES, Instance, Project
+from barehub.run import Run
+from barehub.terraform import recipe as recipes
+from barehub.terraform.driver import Terraform
+from barehub.vault import generate
+from barehub.vault.store import Secrets
+
+
+def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:
+    """The instance, with ``instances/<name>/main.tf`` made from a recipe when it has none.
+
+    :raises RecipeError: there is neither an instance nor a recipe to make it from.
+    """
+    instance = project.instance(name)
+    if instance.recipe.exists():
+        return instance
+    known = sorted(path.stem for path in project.recipes.glob("*.tf"))
+    if recipe is None:
+        project.existing(name)
+    if recipe not in known:
+        raise RecipeError(
+            f"there is no recipe {recipe!r} in {project.relative(project.recipes)}",
+            f"choose one of: {', '.join(known)}",
+        )
+    text = (project.recipes / f"{recipe}.tf").read_text()
+    text = text.replace("instance-name", name)
+    text = re.sub(r"(?m)^(\s*port\s*=\s*)8443$", rf"\g<1>{_free_port()}", text)
+    instance.folder.mkdir(parents=True, exist_ok=True)
+    instance.recipe.write_text(text)
+    console.step("recipe", f"{project.relative(instance.recipe)}, from the recipe {recipe!r}")
+    return instance
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def read_recipe(run: Run) -> None:
+    """See that the recipe can be read and has its three modules."""
+    run.recipe = recipes.read(run.instance)
+
+
+def make_vault(run: Run) -> None:
+    """Make a vault where there is none."""
+    if not run.vault.exists:
+        identity = run.vault.init()
+        console.step("vault", f"made secrets/shared.yaml; its key is in {identity.source}")
+
+
+def read_secrets(run: Run) -> None:
+    """Decrypt the vault into memory, and hide its values from all that is printed."""
+    run.secrets = run.vault.read(run.instance.name)
+    _hide(run.secrets)
+    tools = run.project.tools_path()
+    run.env = environment({**run.secrets.environment, "PATH": tools, "CHECKPOINT_DISABLE": "1"})
+    run.env["TF_IN_AUTOMATION"] = "1"
+    count = len(run.secrets.private())
+    console.step("secrets", f"{count} decrypted, in memory only")
+
+
+def _hide(secrets: Secrets) -> None:
+    if short := console.hide(secrets.private()):
+        console.warn(f"too short to be hidden in output: {', '.join(sorted(short))}")
+
+
+def start_agent(run: Run) -> None:
+    """Hold the vault's SSH key, if there is one, in an agent of this run."""
+    if key := run.secrets.ssh.get("private_key"):
+        run.env |= run.session.start_agent(str(key))
+        console.step("keys", "ssh key in an agent of this run, which ends with it")
+
+
+def fetch_modules(run: Run) -> None:
+    """Let Terraform fetch the recipe's modules and providers."""
+    terraform_of(run).init()
+
+
+def complete_recipe(run: Run) -> None:
+    """Fill what the recipe leaves out from the vault.
+
+    :raises RecipeError: something is missing; all of it is named at once.
+    """
+    recipe = _recipe(run)
+    file = run.project.relative(run.instance.recipe)
+    if unwritten := recipe.unwritten():
+        lines = [f'{n} = "<vault>"' for names in unwritten.values() for n in names]
+        raise RecipeError(
+            f"{file} leaves out required arguments: {_told(unwritten)}",
+            f"write their values there, or if the vault has them: {', '.join(lines)}",
+        )
+    _generate(run)
+    values = run.secrets.variables
+    if missing := recipe.missing(values):
+        first = next(iter(missing.values()))[0]
+        name = run.instance.name
+        raise RecipeError(
+            f"{file} has placeholders that the vault cannot fill: {_told(missing)}",
+            f"invoke vault.set variables.{first} --name {name}"
+            f"   (puts it into {run.project.relative(run.vault.file(name))})",
+        )
+    run.hand_over(recipe.complete(values))
+
+
+def _told(arguments: dict[str, list[str]]) -> str:
+    return "; ".join(f"{stage}: {', '.join(names)}" for stage, names in arguments.items())
+
+
+def _generate(run: Run) -> None:
+    """Make the secrets of our own modules that nobody has set."""
+    recipe = _recipe(run)
+    own = [
+        argument
+        for stage in STAGES
+        if recipe.modules[stage].folder.resolve().is_relative_to(run.project.root / "terraform")
+        for argument in recipe.open_arguments(stage)
+        if argument not in run.secrets.variables
+    ]
+    domain = str(recipe.calls["dns"].get("domain", ""))
+    made = generate.complete(run.vault, run.instance.name, run.secrets, own, domain)
+    if made:
+        run.secrets = run.vault.read(run.instance.name)
+        _hide(run.secrets)
+        console.step("vault", f"made and stored {len(made)} secrets: {', '.join(made)}")
+
+
+def open_state(run: Run) -> None:
+    """Unseal the state into the session."""
+    run.state.open(run.vault.unseal)
+
+
+def _recipe(run: Run) -> recipes.Recipe:
+    assert run.recipe, "read_recipe comes first"
+    return run.recipe
+
+
+def terraform_of(run: Run) -> Terraform:
+    return Terraform(
+        tool=run.project.terraform,
+        folder=run.instance.folder,
+        scratch=run.session.folder,
+        state=run.state,
+        env=run.env,
+        interruptions=run.interruptions,
+        fds=run.fds,
+        variables=run.variables,
+        notice=run.note,
+    )

@@ -1,0 +1,181 @@
+"""One run on one instance: its lock, its session, its vault and its state, opened and closed.
+
+Opening takes the instance's lock, sweeps what killed runs left and makes the session. Closing
+seals the state, ends the agent, removes the session and lets go of the lock, whatever happened.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from barehub import process, session
+from barehub.console import console
+from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
+from barehub.lock import Holder, Lock
+from barehub.process import Interruptions
+from barehub.project import Instance, Project
+from barehub.session import Abandoned, Purpose, Session
+from barehub.terraform.recipe import Recipe
+from barehub.terraform.state import State
+from barehub.vault.store import Secrets, Vault
+
+DISK_ROOM = 8 * 1024 * 1024
+"""Bytes that must be free beside the recipe, where the sealed state is written."""
+
+
+@dataclass
+class Run:
+    """What the steps of one run share."""
+
+    project: Project
+    instance: Instance
+    command: str
+    interruptions: Interruptions
+    lock: Lock
+    session: Session
+    vault: Vault
+    state: State
+    agreed: bool
+    """Whether the person has already said yes to losing something."""
+
+    env: dict[str, str] = field(default_factory=process.environment)
+    secrets: Secrets = field(default_factory=lambda: Secrets({}, {}, {}, {}))
+    recipe: Recipe | None = None
+    variables: str | None = None
+    changed: bool = False
+    _variables_fds: tuple[int, ...] = ()
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What Terraform inherits: its variables, and the locks, which it keeps if we die."""
+        return self.session.fds + self.lock.fds + self._variables_fds
+
+    def note(self, kind: str, address: str, id: str) -> None:
+        """One event of a resource, into the journal."""
+        facts = {"id": id} if id else {}
+        self.instance.journal.add(f"resource-{kind}", address=address, **facts)
+
+    def hand_over(self, values: dict[str, Any]) -> None:
+        """Put ``values`` where Terraform, and nobody else, reads them: ``-var-file``.
+
+        Terraform takes JSON only from a name that ends in ``.tfvars.json``; behind that name is a
+        file in memory without one.
+        """
+        content = json.dumps(values).encode()
+        private = self._stack.enter_context(process.private_file(content, self.session.folder))
+        name = self.session.folder / "secrets.tfvars.json"
+        name.unlink(missing_ok=True)
+        name.symlink_to(private.path)
+        self.variables, self._variables_fds = str(name), private.fds
+
+    def close(self) -> None:
+        """:raises BarehubError: the first thing that could not be put in order."""
+        try:
+            self._stack.close()
+            self.state.close()
+        except BarehubError:
+            self.session.leave()
+            raise
+        else:
+            self.session.close()
+        finally:
+            self.lock.release(remove=True)
+
+
+@contextmanager
+def opened(
+    project: Project,
+    instance: Instance,
+    command: str,
+    interruptions: Interruptions,
+    *,
+    agreed: bool = False,
+) -> Iterator[Run]:
+    """A run on ``instance``.
+
+    :raises UsageError: another run has the instance.
+    :raises ToolError: there is no room for it.
+    """
+    if names := process.scrubbed_names():
+        console.warn(f"{', '.join(names)} would change what terraform does: taken out for this run")
+    if shutil.disk_usage(instance.folder).free < DISK_ROOM:
+        raise ToolError(
+            f"less than {DISK_ROOM >> 20} MiB are free for {project.relative(instance.folder)}",
+            f"df -h {instance.folder}",
+        )
+    lock = _locked(instance, command)
+    try:
+        swept(awaited=(str(project.root), instance.name))
+        purpose = Purpose(str(project.root), instance.name, command)
+        own = session.create(purpose)
+    except BaseException:
+        lock.release(remove=True)
+        raise
+    vault = Vault(project.root, own.folder)
+    state = State(own.state, instance.sealed_state, vault.seal)
+    run = Run(project, instance, command, interruptions, lock, own, vault, state, agreed)
+    failure: BaseException | None = None
+    try:
+        yield run
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        with interruptions.held():
+            _close(run, failure)
+
+
+def _close(run: Run, failure: BaseException | None) -> None:
+    try:
+        run.close()
+        console.step("clean", "session removed; no key, plan or plain state is left")
+    except BarehubError as error:
+        if failure is None:
+            raise
+        console.warn(error.problem)
+        for hint in error.hints:
+            console.hint(hint)
+
+
+def _locked(instance: Instance, command: str) -> Lock:
+    lock = Lock(instance.lock)
+    if holder := lock.acquire(Holder.me(command)):
+        raise UsageError(
+            f"{instance.name} is in use by {holder}",
+            "wait for it to end; if barehub was killed, terraform may still be finishing its work",
+        )
+    return lock
+
+
+def swept(awaited: tuple[str, str] | None = None) -> list[str]:
+    """Save and remove what killed runs left on this machine; a line for each, already printed."""
+    lines = session.sweep(_recover, awaited)
+    for line in lines:
+        console.step("sweep", line)
+    return lines
+
+
+def _recover(dead: Abandoned) -> str | None:
+    """Seal the state of a run that was killed, if it is newer than what is sealed."""
+    if dead.purpose is None or dead.purpose.instance is None or not dead.state.exists():
+        return None
+    root = Path(dead.purpose.root)
+    instance = Project(root).instance(dead.purpose.instance)
+    state = State(dead.state, instance.sealed_state, Vault(root, dead.folder).seal)
+    if instance.folder.exists():
+        count = len(state.resources())
+        newer = state.close()
+        return f"sealed the newer state of {instance.name} ({count} resources)" if newer else None
+    if state.resources():
+        raise LeftoverError(
+            f"it holds the state of {instance.name}, whose folder {instance.folder} is gone",
+            f"put {instance.folder} back, or remove {dead.folder} if its resources do not matter",
+        )
+    return None

@@ -1,0 +1,320 @@
+"""The command line of barehub: one invoke task a verb.
+
+Only invoke is imported here, so that `invoke --list` costs what bare invoke costs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import Task, task
+
+if TYPE_CHECKING:
+    from barehub.process import Interruptions
+    from barehub.project import Project
+    from barehub.vault.store import Vault
+
+NAME = "the instance: a DNS label, a folder under instances/"
+
+
+def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
+    """A task whose body runs under our rules for signals, secrets and errors."""
+
+    def decorate(body: Callable[..., None]) -> Task[Any]:
+        @functools.wraps(body)
+        def run(context: Context, *args: Any, **kwargs: Any) -> None:
+            with _ruled():
+                body(context, *args, **kwargs)
+
+        made: Task[Any] = task(**options)(run)
+        return made
+
+    return decorate
+
+
+@contextmanager
+def _ruled() -> Iterator[None]:
+    from barehub import process, session
+    from barehub.console import console
+    from barehub.errors import BarehubError
+    from barehub.vault import identity
+
+    global interruptions
+    process.harden()
+    identity.take_from_environment()
+    interruptions = process.Interruptions()
+    try:
+        with interruptions.installed():
+            if session.occupied():
+                _sweep()
+            yield
+    except BarehubError as error:
+        error.message = console.redact(str(error))
+        console.annotate("error", error.problem)
+        raise
+
+
+interruptions: Interruptions
+
+
+def _sweep() -> None:
+    """Save and remove what killed runs left, and say so."""
+    from barehub import run
+
+    run.swept()
+
+
+def project() -> Project:
+    from barehub.project import Project
+
+    return Project(Path(__file__).resolve().parent)
+
+
+@contextmanager
+def vault() -> Iterator[Vault]:
+    """The vault, with a session of its own for what must not touch a disk."""
+    from barehub import session
+    from barehub.vault.store import Vault
+
+    root = project().root
+    own = session.create(session.Purpose(str(root), None, "vault"))
+    try:
+        yield Vault(root, own.folder)
+    finally:
+        with interruptions.held():
+            own.close()
+
+
+# The three commands
+
+
+@verb(
+    help={
+        "name": NAME,
+        "recipe": "make instances/NAME/main.tf from terraform/recipes/RECIPE.tf if there is none",
+        "yes": "do not ask before something that exists is replaced or destroyed",
+        "timeout": "seconds that the endpoint may take to become ready",
+    }
+)
+def spawn(
+    c: Context, name: str = "", recipe: str = "", yes: bool = False, timeout: int = 900
+) -> None:
+    """Make a BinderHub, or bring it up to its recipe, and verify it.
+
+    Prints the endpoint on stdout when the hub is up, and nothing before.
+
+    Example: invoke spawn --name demo --recipe local
+    """
+    from barehub import pipeline
+    from barehub.console import console
+
+    name = name or _only("spawn")
+    endpoint = pipeline.spawn(
+        project(),
+        name,
+        recipe=recipe or None,
+        interruptions=interruptions,
+        agreed=yes,
+        seconds=timeout,
+    )
+    console.out(endpoint)
+    console.hint(f"stop it with: invoke teardown --name {name}")
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: every living one)",
+        "url": "an endpoint that is no instance of ours, https://…",
+        "ca-file": "trust this CA certificate (PEM) and no other",
+        "connect-to": "HOST:PORT to connect to instead of asking DNS (as curl's --connect-to)",
+        "json": "one JSON document on stdout",
+    }
+)
+def verify(
+    c: Context,
+    name: str = "",
+    url: str = "",
+    ca_file: str = "",
+    connect_to: str = "",
+    json: bool = False,
+) -> None:
+    """Is the hub there, is it a BinderHub, is its TLS right; and if not, why.
+
+    Example: invoke verify --name demo
+    Example: invoke verify --url https://binder.example.org --json
+    """
+    from barehub import checking
+
+    targets = checking.targets(project(), name, url, ca_file, connect_to)
+    checking.verify_all(targets, as_json=json)
+
+
+@verb(
+    help={"name": f"{NAME} (default: the only one)", "yes": "do not ask for the name to be typed"}
+)
+def teardown(c: Context, name: str = "", yes: bool = False) -> None:
+    """Destroy a hub in reverse order, and prove that nothing of it is left.
+
+    Example: invoke teardown --name demo --yes
+    """
+    from barehub import pipeline
+
+    pipeline.teardown(project(), name or _only("teardown"), interruptions=interruptions, agreed=yes)
+
+
+def _only(command: str) -> str:
+    """The only instance there is, for a command that was given no name."""
+    from barehub.console import console
+    from barehub.errors import UsageError
+
+    names = [instance.name for instance in project().instances()]
+    if len(names) == 1:
+        return names[0]
+    if names and console.interactive:
+        return console.ask(f"which instance ({', '.join(names)})?", names)
+    if not names:
+        raise UsageError("there are no instances", "invoke spawn --name demo --recipe local")
+    raise UsageError(
+        f"{command} needs --name, one of: {', '.join(names)}",
+        f"invoke {command} --name {names[0]}",
+    )
+
+
+# The rest
+
+
+@verb(name="list", help={"json": "one JSON document on stdout"})
+def list_(c: Context, json: bool = False) -> None:
+    """Show the instances with their state, endpoint and age.
+
+    Example: invoke list --json
+    """
+    from barehub import overview
+
+    overview.show(project().instances(), as_json=json)
+
+
+@verb(help={"json": "one JSON document on stdout"})
+def doctor(c: Context, json: bool = False) -> None:
+    """Say what this machine has and lacks, each with its fix.
+
+    Example: invoke doctor
+    """
+    from barehub import doctor
+
+    doctor.show(project(), as_json=json)
+
+
+@verb()
+def clean(c: Context) -> None:
+    """Remove what killed runs left on this machine, and say what it was.
+
+    Example: invoke clean
+    """
+    from barehub.console import console
+
+    # every command sweeps first, and says what it removed
+    console.step("clean", "nothing is left")
+
+
+# The vault
+
+
+@verb(name="init")
+def vault_init(c: Context) -> None:
+    """Make the vault: an age identity, .sops.yaml and secrets/shared.yaml.
+
+    Example: invoke vault.init
+    """
+    from barehub.console import console
+
+    with vault() as store:
+        existed = store.exists
+        identity = store.init()
+    console.step("vault", "was there already" if existed else "made secrets/shared.yaml")
+    console.step("identity", f"{identity.recipient}, from {identity.source}")
+
+
+@verb(
+    name="set",
+    positional=["key"],
+    help={
+        "key": "where the value goes: environment.OS_PASSWORD, variables.docker_password, …",
+        "name": "the instance that it is for (default: all, secrets/shared.yaml)",
+    },
+)
+def vault_set(c: Context, key: str, name: str = "") -> None:
+    """Store one secret, read from a hidden prompt or from standard input.
+
+    Example: invoke vault.set environment.OS_PASSWORD < password.txt
+    """
+    from barehub.console import console
+
+    with vault() as store:
+        file = store.file(_checked(name))
+        value = console.secret(f"{key}:")
+        store.update(file, {key: value})
+    console.step("vault", f"{key} is in {project().relative(file)}")
+
+
+@verb(name="edit", help={"name": "the instance (default: what all share, secrets/shared.yaml)"})
+def vault_edit(c: Context, name: str = "") -> None:
+    """Edit a secrets file in your editor; its plaintext stays in memory.
+
+    Example: invoke vault.edit --name demo
+    """
+    from barehub.console import console
+
+    with vault() as store:
+        file = store.file(_checked(name))
+        changed = store.edit(file)
+    console.step("vault", f"{project().relative(file)} {'changed' if changed else 'is unchanged'}")
+
+
+@verb(
+    name="show",
+    help={
+        "name": "the instance (default: what all share)",
+        "reveal": "print the values, too",
+        "json": "one JSON document on stdout",
+    },
+)
+def vault_show(c: Context, name: str = "", reveal: bool = False, json: bool = False) -> None:
+    """Show which secrets there are, their values masked.
+
+    Example: invoke vault.show --name demo
+    """
+    from barehub import overview
+
+    with vault() as store:
+        leaves = store.read(_checked(name)).leaves()
+    overview.show_secrets(leaves, reveal=reveal, as_json=json)
+
+
+@verb(name="check")
+def vault_check(c: Context) -> None:
+    """See that every secrets file is wholly encrypted, to the right readers; needs no key.
+
+    Example: invoke vault.check
+    """
+    from barehub import overview
+    from barehub.vault import guard
+
+    root = project().root
+    overview.show_problems(guard.check(root))
+
+
+def _checked(name: str) -> str | None:
+    return project().instance(name).name if name else None
+
+
+namespace = Collection(spawn, verify, teardown, list_, doctor, clean)
+namespace.add_collection(
+    Collection("vault", vault_init, vault_set, vault_edit, vault_show, vault_check)
+)

