@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 
 from barehub import leftovers
@@ -28,6 +30,7 @@ from barehub.stages import (
     forget_instance,
     restart_if_dead,
 )
+from barehub.terraform import recipe as recipes
 
 Step = Callable[[Run], None]
 
@@ -49,12 +52,13 @@ def spawn(
     :param seconds: how long the endpoint may take to become ready
     :raises BarehubError: the class tells the part that failed
     """
+    threading.Thread(target=_warm_up, daemon=True).start()
     instance = prepare_recipe(project, name, recipe)
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
     steps: Sequence[Step] = (
-        read_recipe,
         make_vault,
         read_secrets,
+        read_recipe,
         start_agent,
         fetch_modules,
         complete_recipe,
@@ -66,6 +70,13 @@ def spawn(
     )
     _run(project, instance, "spawn", steps, interruptions, agreed)
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
+
+
+def _warm_up() -> None:
+    """Load, while the first steps wait for other programs, what later ones need: half a second."""
+    with contextlib.suppress(Exception):  # the step that needs it fails better
+        recipes.warm_up()
+        import barehub.verify.waiting  # noqa: F401
 
 
 def teardown(

@@ -142,8 +142,9 @@ def _version(path: Path) -> str:
     """What the program at ``path`` says that it is; empty when it does not say."""
     env = process.environment({"CHECKPOINT_DISABLE": "1"})
     try:
-        answer = json.loads(process.run([path, "version", "-json"], env=env, timeout=20).stdout)
-        return str(answer["terraform_version"])
+        said = process.run([path, "version", "-json"], env=env, timeout=20).text
+        # OpenTofu prints warnings about its configuration in front of it
+        return str(json.loads(said[said.index("{") :])["terraform_version"])
     except (ToolError, ValueError, KeyError, TypeError):
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 
 from barehub.console import console
 from barehub.endpoint import target_of
@@ -36,40 +37,54 @@ def apply_stages(run: Run) -> None:
             return
         known = {stage for stage in STAGES if plan.touching(stage)}
     run.changed = True
-    for stage in STAGES:
+    for stage in STAGES[:-1]:
         if stage in known:
             _apply(run, terraform, stage, target=f"module.{stage}")
-    _converge(run, terraform)
+    _apply_rest(run, terraform)
 
 
-def _converge(run: Run, terraform: Terraform) -> None:
-    """Apply what belongs to no stage (outputs, other resources); then nothing may be left."""
-    path, rest = terraform.plan("rest")
-    if rest.empty:
-        return
-    _agree(run, rest)
-    terraform.apply("rest", path)
-    if rest.planned:
-        _, rest = terraform.plan("rest")
-        if not rest.empty:
-            console.warn(f"terraform would change again: {', '.join(rest.planned) or 'outputs'}")
+def _apply_rest(run: Run, terraform: Terraform) -> None:
+    """Apply the last stage, and what belongs to none (outputs, resources beside the modules).
+
+    A plan without a target shows all that is left. When that is the last stage alone, it is that
+    stage's plan.
+    """
+    last = STAGES[-1]
+    path, left = terraform.plan(last)
+    if left.beside(last):
+        _apply(run, terraform, last, target=f"module.{last}")
+        path, left = terraform.plan("rest")
+        last = "rest"
+    if not left.empty:
+        _apply_plan(run, terraform, last, path, left)
+        _, left = terraform.plan("check")
+    if not left.empty:
+        console.warn(f"terraform would change again: {', '.join(left.planned) or 'outputs'}")
 
 
 def _apply(run: Run, terraform: Terraform, stage: str, target: str = "", replace: str = "") -> None:
-    started = time.monotonic()
     path, plan = terraform.plan(stage, target=target, replace=replace)
     if plan.empty:
         console.step(stage, "nothing to change")
-        return
-    if not replace:
+    else:
+        _apply_plan(run, terraform, stage, path, plan, meant=bool(replace))
+
+
+def _apply_plan(
+    run: Run, terraform: Terraform, stage: str, path: Path, plan: Progress, meant: bool = False
+) -> None:
+    """Apply a saved plan; what it loses must be ``meant``, or agreed to."""
+    if not meant:
         _agree(run, plan)
+    started = time.monotonic()
     run.instance.journal.add("stage", stage=stage)
     try:
         done = terraform.apply(stage, path)
     except BaseException:
         console.failed(stage, "stopped", time.monotonic() - started)
         raise
-    console.step(stage, done.summary(), time.monotonic() - started)
+    if done.changes:
+        console.step(stage, done.summary(), time.monotonic() - started)
 
 
 def _agree(run: Run, plan: Progress) -> None:

@@ -141,6 +141,8 @@ class Terraform:
                 argv, env=self.env, cwd=self.folder, pass_fds=self.fds, output=output
             )
             with console.working(label) as work, self.interruptions.guarding(child):
+                # what the command before this one changed is sealed while this one starts
+                self.state.keep(at_once=True)
                 rest, running = b"", True
                 while running:
                     running = not _ended(child)

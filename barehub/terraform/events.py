@@ -86,6 +86,10 @@ class Progress:
         """Whether a plan changes a resource of a stage."""
         return any(address.startswith(f"module.{stage}.") for address in self.planned)
 
+    def beside(self, stage: str) -> bool:
+        """Whether a plan changes a resource of anything but a stage."""
+        return any(not address.startswith(f"module.{stage}.") for address in self.planned)
+
     def losing(self) -> list[str]:
         """The addresses that a plan destroys, or replaces."""
         return [a for a, action in self.planned.items() if action in ("delete", "replace")]

@@ -151,6 +151,13 @@ def forget(instance: Instance) -> None:
         (instance.folder / name).unlink(missing_ok=True)
 
 
+def warm_up() -> None:
+    """Load the parser, which takes longer than to parse."""
+    import hcl2
+
+    hcl2.loads("")
+
+
 def parse(path: Path) -> Block:
     """A Terraform file as python-hcl2 reads it, strings without their quotes.
 

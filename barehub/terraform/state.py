@@ -53,9 +53,9 @@ class State:
         self.plain.write_bytes(content)
         self._remember(content)
 
-    def keep(self) -> None:
+    def keep(self, *, at_once: bool = False) -> None:
         """Seal the state if it changed since; cheap enough for a loop."""
-        if time.monotonic() - self._looked < SEAL_SECONDS:
+        if not at_once and time.monotonic() - self._looked < SEAL_SECONDS:
             return
         self._looked = time.monotonic()
         try:

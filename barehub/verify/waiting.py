@@ -14,7 +14,7 @@ from barehub.verify.target import Target
 PASSES = 2
 """How many passes in a row count: a hub behind a load balancer may answer once and not again."""
 
-AGAIN_SECONDS = 0.2
+AGAIN_SECONDS = 0.05
 BELOW_TLS_SECONDS = 2.0
 ABOVE_TCP_SECONDS = 5.0
 """Pauses after a pass, until TCP answers, and after that: BinderHub keeps its health for 15 s."""
