@@ -60,3 +60,9 @@ def _uv_cache() -> str:
     if os.environ.get("UV_CACHE_DIR"):
         return str(given)
     return str(Path(given or Path.home() / ".cache") / "uv")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Repeat what failed before pytest began, where a person looks."""
+    if failed := os.environ.get("BAREHUB_FAILED_CHECKS"):
+        terminalreporter.write_line(f"checks that failed before the tests: {failed}", red=True)
