@@ -46,6 +46,7 @@ def _ruled() -> Iterator[None]:
     from barehub.vault import identity
 
     global interruptions
+    console.outlive_terminal()
     process.harden()
     identity.take_from_environment()
     interruptions = process.Interruptions()
@@ -124,7 +125,7 @@ def spawn(
         seconds=timeout,
     )
     console.out(endpoint)
-    console.hint(f"stop it with: invoke teardown --name {name}")
+    console.say(f"stop it with: invoke teardown --name {name}")
 
 
 @verb(

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from barehub.errors import UsageError
 from barehub.redaction import Redactor
@@ -53,6 +53,12 @@ class Console:
     def __init__(self) -> None:
         self.redactor = Redactor()
         self._live: Working | None = None
+
+    @staticmethod
+    def outlive_terminal() -> None:
+        """Let nothing that is printed from now on fail, by whomever: the terminal may go away."""
+        sys.stdout = cast("TextIO", Lasting(sys.stdout))
+        sys.stderr = cast("TextIO", Lasting(sys.stderr))
 
     @property
     def err(self) -> Lasting:

@@ -12,12 +12,24 @@ from barehub.project import Instance
 from barehub.run import Run
 from barehub.verify import Report, Target, parse, wait
 
+TOLD = ("binder.not-binderhub", "binder.fake-builds")
+"""The findings that a person wants to read of a hub that is up: what it is."""
+
 
 def record_endpoint(run: Run) -> None:
-    """Write into the journal where the hub is: `verify` and `list` need no vault then."""
+    """Write into the journal where the hub is: `verify` and `list` need no vault then.
+
+    :raises RecipeError: the modules do not tell it.
+    """
     outputs = run.state.outputs()
     told = {key.removeprefix("barehub_"): value for key, value in outputs.items()}
-    url = told.get("binderhub_endpoint") or f"https://{told.get('dns_domain', '')}"
+    domain = told.get("dns_domain")
+    url = told.get("binderhub_endpoint") or (f"https://{domain}" if domain else None)
+    if url is None:
+        raise RecipeError(
+            'no module tells where the hub is: "dns" has no output domain, "binderhub" no endpoint',
+            "terraform/dns/local/outputs.tf shows one",
+        )
     facts = {name: told.get(f"binderhub_{name}") for name in ("connect_to", "ca_file", "builds")}
     facts["service"] = told.get("binderhub_service")
     facts = {name: value for name, value in facts.items() if value}
@@ -36,8 +48,8 @@ def verify_endpoint(run: Run, seconds: float) -> None:
     with console.working("verify") as work:
         report = wait(goal, seconds=seconds, now=work.now, stop=run.interruptions.check)
     if report.verdict == "pass":
-        told = [f.message for f in report.findings if f.severity == "info" and f.status == "pass"]
-        console.step("verify", "; ".join(["the hub is up", *told]), time.monotonic() - started)
+        told = [f.message for f in report.findings if f.id in TOLD]
+        console.step("verify", f"the hub is up: {'; '.join(told)}", time.monotonic() - started)
         return
     console.failed("verify", goal.url, time.monotonic() - started)
     for line in report.lines(console.paint):

@@ -67,8 +67,6 @@ def read_secrets(run: Run) -> None:
     tools = run.project.tools_path()
     run.env = environment({**run.secrets.environment, "PATH": tools, "CHECKPOINT_DISABLE": "1"})
     run.env["TF_IN_AUTOMATION"] = "1"
-    count = len(run.secrets.private())
-    console.step("secrets", f"{count} decrypted, in memory only")
 
 
 def _hide(secrets: Secrets) -> None:
@@ -112,6 +110,7 @@ def complete_recipe(run: Run) -> None:
             f"   (puts it into {run.project.relative(run.vault.file(name))})",
         )
     run.hand_over(recipe.complete(values))
+    console.step("secrets", f"{len(run.secrets.private())} in memory, none on a disk")
 
 
 def _told(arguments: dict[str, list[str]]) -> str:
@@ -133,7 +132,7 @@ def _generate(run: Run) -> None:
     if made:
         run.secrets = run.vault.read(run.instance.name)
         _hide(run.secrets)
-        console.step("vault", f"made and stored {len(made)} secrets: {', '.join(made)}")
+        console.step("vault", f"made {len(made)} values of this hub's own, stored encrypted")
 
 
 def open_state(run: Run) -> None:

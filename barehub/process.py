@@ -197,6 +197,7 @@ class Interruptions:
 
     def __init__(self) -> None:
         self.count = 0
+        self._untold: list[str] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._held = 0
 
@@ -245,11 +246,16 @@ class Interruptions:
     def _interrupt_child(self, child: subprocess.Popen[bytes]) -> None:
         if self.count == 1:
             child.send_signal(signal.SIGINT)
-            console.warn("interrupted: terraform finishes what is under way, then the run ends")
+            self._untold.append("interrupted: terraform finishes what is under way, then it ends")
         elif self.count == 2:
-            console.warn("still waiting: one more interrupt abandons what is under way, unrecorded")
+            self._untold.append("still waiting: one more abandons what is under way, unrecorded")
         elif self.count == 3:
             child.send_signal(signal.SIGINT)
+
+    def tell(self) -> None:
+        """Print what the signals did; a handler itself must not, it may interrupt a print."""
+        while self._untold:
+            console.warn(self._untold.pop(0))
 
 
 def harden() -> None:

@@ -77,6 +77,8 @@ venv_fill() {
     env -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX "$venv/bin/uv" pip sync --quiet --require-hashes --compile-bytecode \
         --python "$venv/bin/python" --build-constraints "$venv/lock.new" "$venv/lock.new" >&2 ||
         die 1 "uv cannot install what $lock names" "the lines above say why; what is done already is kept for the next try"
+    # python-hcl2 builds its parser once, for seconds, and keeps it beside itself.
+    "$venv/bin/python" -c 'import hcl2; hcl2.loads("")'
     mv "$venv/runtime.new" "$venv/requirements.lock"
     mv "$venv/lock.new" "$venv/$lock"
 }

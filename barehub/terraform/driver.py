@@ -104,7 +104,10 @@ class Terraform:
         """Apply a saved plan, exactly.
 
         :raises TerraformError: a resource failed; the state says how far it came.
+        :raises VaultError: what was made before is not sealed yet, so nothing more is made.
         """
+        if self.state.trouble:
+            raise self.state.trouble
         code, progress = self._run(
             label, "apply", str(plan), json=FLAG, input=False, state=self.state.plain
         )
@@ -150,6 +153,7 @@ class Terraform:
                     for line in lines:
                         progress.feed(line.decode(errors="replace"))
                     work.now(progress.doing or DOING[command])
+                    self.interruptions.tell()
                     self.state.keep()
         self.interruptions.check()
         return child.returncode, progress

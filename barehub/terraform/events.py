@@ -49,7 +49,7 @@ class Progress:
     planned: dict[str, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
-    doing: str = ""
+    under_way: dict[str, str] = field(default_factory=dict)
     outputs_change: bool = False
 
     def feed(self, line: str) -> None:
@@ -64,6 +64,11 @@ class Progress:
         handler = getattr(self, f"_on_{kind}", None)
         if handler:
             handler(event)
+
+    @property
+    def doing(self) -> str:
+        """What began last of all that is under way: its own words, or ours."""
+        return next(reversed(self.under_way.values()), "")
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -122,12 +127,16 @@ class Progress:
     def _on_provision_progress(self, event: Event) -> None:
         output = event["hook"].get("output", "").strip()
         if output and "output suppressed" not in output and not output.startswith("Executing: "):
-            self.doing = output.splitlines()[-1]
+            self.under_way[event["hook"]["resource"]["addr"]] = output.splitlines()[-1]
 
     def _hook(self, event: Event, kind: str) -> Event:
         hook: Event = event["hook"]
         address = hook["resource"]["addr"]
-        self.doing = f"{DOING.get(hook['action'], hook['action'])} {address.split('.', 2)[-1]}"
+        if kind == "start":
+            what = address.removeprefix(hook["resource"].get("module", "") + ".")
+            self.under_way[address] = f"{DOING.get(hook['action'], hook['action'])} {what}"
+        else:
+            self.under_way.pop(address, None)
         self.notice(kind, address, str(hook.get("id_value", "")))
         return hook
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,11 +152,15 @@ def forget(instance: Instance) -> None:
         (instance.folder / name).unlink(missing_ok=True)
 
 
-def warm_up() -> None:
-    """Load the parser, which takes longer than to parse."""
-    import hcl2
+_loading = threading.Lock()
 
-    hcl2.loads("")
+
+def warm_up() -> None:
+    """Load the parser, which takes longer than to parse; the first time ever, seconds."""
+    with _loading:
+        import hcl2
+
+        hcl2.loads("")
 
 
 def parse(path: Path) -> Block:
@@ -163,6 +168,7 @@ def parse(path: Path) -> Block:
 
     :raises RecipeError: it is not HCL; names the line.
     """
+    warm_up()
     import hcl2
     from hcl2.utils import SerializationOptions
     from lark.exceptions import UnexpectedInput

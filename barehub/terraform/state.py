@@ -33,6 +33,8 @@ class State:
 
     def __init__(self, plain: Path, sealed: Path, seal: Seal) -> None:
         self.plain, self.sealed, self._seal = plain, sealed, seal
+        self.trouble: BarehubError | None = None
+        """Why the newest state is not sealed; nothing more should be made until it is."""
         self._looked = 0.0
         self._seen: tuple[int, int] | None = None
 
@@ -69,9 +71,11 @@ class State:
             if _parse(content) is not None:
                 self._seal_if_newer(content)
                 self._seen = (about.st_mtime_ns, about.st_size)
-        except BarehubError as error:
-            # Terraform must not be left alone for this; close() tries again, and raises
-            console.warn(f"the state is not sealed at this moment: {error.problem}")
+                self.trouble = None
+        except BarehubError as error:  # Terraform is at work and must not be left alone
+            if self.trouble is None:
+                console.warn(f"the state is not sealed at this moment: {error.problem}")
+            self.trouble = error
 
     def close(self) -> bool:
         """Seal what is not sealed yet; a state without anything in it needs no file.

@@ -6,7 +6,8 @@ from barehub.terraform.events import Progress
 
 
 def _hook(kind: str, address: str, action: str, **more: str) -> str:
-    hook = {"resource": {"addr": address}, "action": action, **more}
+    module = ".".join(address.split(".")[:2])
+    hook = {"resource": {"addr": address, "module": module}, "action": action, **more}
     return json.dumps({"type": kind, "hook": hook})
 
 
@@ -27,6 +28,18 @@ def test_an_apply_is_told_resource_by_resource() -> None:
         ("failed", "module.provider.terraform_data.b", ""),
     ]
     assert progress.summary() == "1 created"
+
+
+def test_what_is_still_under_way_is_shown() -> None:
+    progress = Progress()
+    for name in ("slow", "quick"):
+        progress.feed(_hook("apply_start", f"module.provider.terraform_data.{name}", "create"))
+    assert progress.doing == "creating terraform_data.quick"
+    progress.feed(_hook("apply_complete", "module.provider.terraform_data.quick", "create"))
+    assert progress.doing == "creating terraform_data.slow"
+    address = "module.provider.terraform_data.slow"
+    progress.feed(_hook("provision_progress", address, "", output="installing\nalmost there\n"))
+    assert progress.doing == "almost there"
 
 
 def test_a_plan_tells_what_it_touches_and_what_it_loses() -> None:
