@@ -46,6 +46,13 @@ class Draft:
 
     def _sealed(self, text: str, old: bytes, folder: Path) -> bytes:
         document = Document(text, self.shown)
+        if (
+            document.empty
+            and not text.lstrip().startswith("{")
+            and old
+            and json.loads(self._decrypted(old, "json"))
+        ):
+            raise VaultError(f"{self.shown}: the text is empty, and would remove every secret")
         if document.empty:
             text = "{}\n"  # sops panics when there is nothing but comments
         sealed = self.sops.encrypt(text.encode(), self.file, "yaml", "yaml")
@@ -80,5 +87,5 @@ def _ask_again(error: VaultError) -> None:
     """Tell what is wrong, and go on only if there is somebody who wants to mend it."""
     if not console.interactive:
         raise UsageError(f"{error.problem}: nothing was changed", *error.hints) from None
-    console.say(str(error))
+    console.say(f"error: {error.problem}")
     console.confirm("type yes to edit it again:", "yes", "invoke vault.edit")

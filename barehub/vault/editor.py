@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -17,8 +18,11 @@ from barehub.errors import UsageError, VaultError
 VARIABLES = ("SOPS_EDITOR", "VISUAL", "EDITOR")
 USUAL = ("nano", "vim", "vi")
 
-TRACELESS = ("-n", "-i", "NONE", "--cmd", "set nobackup nowritebackup noundofile")
-"""Vim keeps swap, undo, backup and history files, some in the person's home: not of this text."""
+TRACELESS = ("-n", "-i", "NONE", "-c", "set nobackup nowritebackup noundofile")
+"""Vim keeps swap, undo, backup and history files, some in the person's home: not of this text.
+
+``-c`` comes after the person's own settings.
+"""
 
 
 @contextmanager
@@ -61,4 +65,13 @@ def _command() -> list[str]:
         argv = [next((name for name in USUAL if shutil.which(name)), "")]
         if not argv[0]:
             raise UsageError("no editor was found", "set EDITOR")
-    return [*argv, *TRACELESS] if Path(argv[0]).name in ("vim", "nvim") else argv
+    return [*argv, *TRACELESS] if _is_vim(argv[0]) else argv
+
+
+def _is_vim(program: str) -> bool:
+    """Whether it is Vim or Neovim, under whatever name: many systems call it ``vi``."""
+    found = shutil.which(program)
+    if not found or not re.match(r"(g|m|n)?vi|ex|view", Path(found).resolve().name):
+        return False
+    said = process.run([found, "--version"], env=process.environment(), timeout=10)
+    return said.text.startswith(("VIM - ", "NVIM "))

@@ -28,7 +28,7 @@ class Problem:
 
 def check(root: Path) -> list[Problem]:
     """All problems of the project at ``root``, by file."""
-    found: list[Problem] = []
+    found = list(_lacking(root))
     for path in _candidates(root):
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
@@ -44,6 +44,14 @@ def check(root: Path) -> list[Problem]:
             continue
         found += inspect(root, name, content)
     return found
+
+
+def _lacking(root: Path) -> Iterator[Problem]:
+    """What a vault consists of, where only a part of it is there."""
+    parts = [policy.NAME, "secrets/shared.yaml"]
+    missing = [part for part in parts if not (root / part).exists()]
+    for part in missing if len(missing) == 1 else ():
+        yield Problem(part, 0, "missing", f"git checkout {part}, or invoke vault.init")
 
 
 def inspect(root: Path, name: str, content: bytes) -> Iterator[Problem]:
@@ -74,4 +82,4 @@ def inspect(root: Path, name: str, content: bytes) -> Iterator[Problem]:
 
 def _candidates(root: Path) -> list[Path]:
     secrets = (p for p in (root / "secrets").rglob("*") if p.is_symlink() or not p.is_dir())
-    return [*sorted(secrets), *sorted((root / "instances").glob("*/terraform.tfstate.sops"))]
+    return [*sorted(secrets), *sorted((root / "instances").glob("*/terraform.tfstate*.sops"))]

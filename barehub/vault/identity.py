@@ -63,7 +63,12 @@ def find(readers: Collection[str] = ()) -> list[Identity]:
         if here and (not readers or any(i.recipient in readers for i in here)):
             return here
     if not found:
-        raise NoIdentity(f"no age identity: looked in {', '.join(notes)}", "invoke vault.init")
+        problem = f"no age identity: looked in {', '.join(notes)}"
+        if readers:
+            raise NoIdentity(
+                problem, f"put the key of a reader into SOPS_AGE_KEY or {_shown(key_file())}"
+            )
+        raise NoIdentity(problem, "invoke vault.init")
     return found
 
 
@@ -148,6 +153,7 @@ def _from_named_file() -> tuple[str, str, str]:
     name = os.environ.get(source, "")
     if not name:
         return "", source, ""
+    _refuse_key_itself(name, source)
     try:
         return Path(name).read_text(), source, "empty"
     except (OSError, UnicodeDecodeError) as error:
@@ -166,6 +172,7 @@ def _from_command() -> tuple[str, str, str]:
     command = os.environ.get(source)
     if command is None:
         return "", source, ""
+    _refuse_key_itself(command, source)
     try:
         argv = shlex.split(command)
     except ValueError:
@@ -179,6 +186,11 @@ def _from_command() -> tuple[str, str, str]:
     if done.code:
         raise VaultError(f"{source} exited with {done.code}")
     return done.text, source, "it printed nothing"
+
+
+def _refuse_key_itself(value: str, source: str) -> None:
+    if "AGE-SECRET-KEY-" in value.upper():
+        raise VaultError(f"{source} holds a private key itself", "put it into SOPS_AGE_KEY")
 
 
 def _from_key_file() -> tuple[str, str, str]:
@@ -207,6 +219,7 @@ def _append(path: Path, recipient: str, key: str) -> None:
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            os.fchmod(fd, 0o600)
             os.write(fd, (("\n" if torn else "") + entry).encode())
             os.fsync(fd)
         finally:

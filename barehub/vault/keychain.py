@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from barehub.errors import Interrupted
+
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
@@ -59,6 +61,8 @@ def choose() -> Keychain:
         import keyring
 
         backend = keyring.get_keyring()
+    except Interrupted:
+        raise
     except Exception as error:  # a configured backend may be missing or broken in any way
         return Keychain(None, f"cannot be loaded: {type(error).__name__}")
     parts = getattr(backend, "backends", None) or [backend]  # ChainerBackend holds several

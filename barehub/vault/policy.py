@@ -23,7 +23,7 @@ TEMPLATE = """\
 creation_rules:
   - path_regex: ^secrets/[^/]+\\.yaml$
     age: {readers}
-  - path_regex: ^instances/[^/]+/terraform\\.tfstate\\.sops$
+  - path_regex: ^instances/[^/]+/terraform\\.tfstate(\\.torn)?\\.sops$
     age: {readers}
 """
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from barehub import process
 from barehub.errors import VaultError
 
 SECTIONS = ("environment", "variables", "ssh", "ca")
@@ -18,6 +19,9 @@ SHARED_ONLY = "ca"
 
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """POSIX, Base Definitions 8.1."""
+
+LONGEST_ENTRY = 128 * 1024
+"""Bytes that ``NAME=value`` may not reach on Linux (execve(2), MAX_ARG_STRLEN)."""
 
 _EDIT = "invoke vault.edit"
 
@@ -105,6 +109,15 @@ def _check_names(tree: Tree, file: str) -> None:
             raise VaultError(f"{file}: environment.{name} is no name of a variable", _EDIT)
         if isinstance(value, (dict, list)):
             raise VaultError(f"{file}: environment.{name} is not a text or a number", _EDIT)
+        if name.startswith(process.SCRUBBED + process.IDENTITY_VARIABLES):
+            raise VaultError(
+                f"{file}: environment.{name} would make terraform write secrets elsewhere", _EDIT
+            )
+        if len(f"{name}={_text(value)}".encode()) >= LONGEST_ENTRY:
+            raise VaultError(
+                f"{file}: environment.{name} is longer than an environment may hold, 128 KiB",
+                "variables may be of any length",
+            )
     for name, value in (tree.get("ca") or {}).items():
         if not isinstance(value, str):
             raise VaultError(f"{file}: ca.{name} is not a text", _EDIT)

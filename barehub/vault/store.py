@@ -17,6 +17,7 @@ from typing import Any
 
 from barehub.errors import UsageError, VaultError
 from barehub.vault import editor, files, identity, policy, sections
+from barehub.vault.ciphertext import recipients
 from barehub.vault.document import UNPROTECTED
 from barehub.vault.draft import Draft
 from barehub.vault.identity import Identity
@@ -73,13 +74,17 @@ class Vault:
         """
         shared, rules = self.file(None), self.root / policy.NAME
         with files.alone(shared.parent):
+            if rules.exists() and not shared.exists():
+                raise VaultError(
+                    f"{policy.NAME} is there, but {self._shown(shared)} is missing",
+                    f"git checkout {self._shown(shared)}",
+                    f"if there never was one: rm {policy.NAME} && invoke vault.init",
+                )
             if rules.exists():
                 me = self._admitted(policy.readers(self.root, shared))
             elif shared.exists():
-                raise VaultError(
-                    f"{self._shown(shared)} is there, but {policy.NAME} is missing",
-                    f"git checkout {policy.NAME}",
-                )
+                me = self._admitted(recipients(shared.read_bytes()))
+                policy.write(self.root, recipients(shared.read_bytes()))
             else:
                 me = _found_or_new(())[0]
                 policy.write(self.root, [me.recipient])
@@ -103,6 +108,10 @@ class Vault:
         if name is not None and own.exists():
             tree = sections.over(tree, self._tree(own))
         return Secrets.of(copy.deepcopy(tree))
+
+    def check_key(self, name: str) -> None:
+        """:raises UsageError: ``name`` is no key path of the vault."""
+        _path(name)
 
     def update(self, file: Path, values: Mapping[str, Any]) -> None:
         """Set ``values`` (key path, as ``variables.hub_token``, to value) in one write.

@@ -170,6 +170,8 @@ def _yaml_leaves(node: Any, path: tuple[str, ...]) -> Iterator[Leaf]:
     if node.id == "mapping":
         seen = set()
         for key, value in node.value:
+            if key.id != "scalar":
+                raise _Malformed("a key is not a plain name", key.start_mark.line + 1)
             name = str(key.value)
             if name in seen:
                 where = ".".join((*path, name))

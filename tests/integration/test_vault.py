@@ -51,9 +51,19 @@ def test_init_does_not_touch_a_vault_of_others(vault: Vault) -> None:
 
 
 def test_init_without_the_policy_of_a_vault_that_is_there(vault: Vault) -> None:
-    (vault.root / policy.NAME).unlink()
-    with pytest.raises(VaultError, match=r"\.sops\.yaml is missing"):
+    rules = vault.root / policy.NAME
+    before = rules.read_text()
+    rules.unlink()
+    assert [problem.file for problem in guard.check(vault.root)][:1] == [policy.NAME]
+    again(vault).init()
+    assert rules.read_text() == before
+
+
+def test_init_of_a_vault_that_has_lost_its_shared_secrets(vault: Vault) -> None:
+    vault.file(None).unlink()
+    with pytest.raises(VaultError, match=r"secrets/shared\.yaml is missing"):
         again(vault).init()
+    assert [problem.file for problem in guard.check(vault.root)] == ["secrets/shared.yaml"]
 
 
 def test_one_layer_over_the_other(vault: Vault) -> None:

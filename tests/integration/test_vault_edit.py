@@ -59,7 +59,18 @@ def test_an_edit_of_a_file_that_is_not_there_makes_it(
     assert guard.check(vault.root) == []
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n", "variables:\n"])
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_text_takes_nothing_out(
+    vault: Vault, own_home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    vault.update(vault.file(None), {"variables.a": "b"})
+    editor(own_home, monkeypatch, f"path.write_text({text!r})")
+    with pytest.raises(UsageError, match="would remove every secret"):
+        again(vault).edit(vault.file(None))
+    assert again(vault).read(None).variables == {"a": "b"}
+
+
+@pytest.mark.parametrize("text", ["{}\n", "variables:\n"])
 def test_all_can_be_taken_out(
     vault: Vault, own_home: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
