@@ -35,6 +35,17 @@ class Holder:
             user = str(os.getuid())
         return cls(user, socket.gethostname(), os.getpid(), time.time(), command)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs on this machine."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return self.pid > 0
+
     def __str__(self) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(self.since))
         return f"{self.command!r} of {self.user}@{self.host} (process {self.pid}, since {at})"
@@ -52,15 +63,16 @@ class Lock:
         """What a child must inherit to keep the lock after our death."""
         return () if self._fd is None else (self._fd,)
 
-    def acquire(self, holder: Holder) -> Holder | None:
+    def acquire(self, holder: Holder, *, create: bool = True) -> Holder | None:
         """Take the lock for ``holder``, without waiting; who has it, when it is taken."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        new = os.O_CREAT if create else 0
+        fd = os.open(self.path, os.O_RDWR | new | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if not _flock(fd):
             os.close(fd)
             return self.holder()
         if not self._is_at_path(fd):  # its last holder removed it between our open and our flock
             os.close(fd)
-            return self.acquire(holder)
+            return self.acquire(holder, create=create)
         os.ftruncate(fd, 0)
         os.write(fd, json.dumps(asdict(holder)).encode())
         self._fd = fd
@@ -86,6 +98,17 @@ class Lock:
             os.close(fd)
         return False
 
+    def keepers(self) -> list[tuple[int, str]]:
+        """The processes that have it open, by number and name; none where /proc does not tell."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if any(fd.samefile(self.path) for fd in (entry / "fd").iterdir() if fd.exists()):
+                    found.append((int(entry.name), (entry / "comm").read_text().strip()))
+            except OSError:  # not ours to look at, or it ended meanwhile
+                continue
+        return found
+
     def holder(self) -> Holder:
         """Who wrote into the lock last."""
         try:
@@ -99,6 +122,8 @@ class Lock:
             return
         if remove:
             self.path.unlink(missing_ok=True)
+        # a daemon that a provisioner started may have inherited it, and must not keep it
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
         self._fd = None
 

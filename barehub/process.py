@@ -6,6 +6,7 @@ own, so that a Ctrl-C on the terminal reaches barehub alone, which then ends the
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,6 +20,19 @@ from typing import IO
 
 from barehub.console import console
 from barehub.errors import Interrupted, ToolError
+
+A_PERSON_CAN_MEND = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EEXIST,
+        errno.ENOTDIR,
+        errno.EISDIR,
+    }
+)
+"""System errors that come from how files and folders lie, not from a bug."""
 
 PRIVATE = 0o077
 """The umask of every child: Terraform creates state and plan files 0644 otherwise."""
@@ -42,11 +56,6 @@ class Finished:
     @property
     def text(self) -> str:
         return self.stdout.decode(errors="replace")
-
-    @property
-    def complaint(self) -> str:
-        """What it said on stderr, redacted."""
-        return console.redact(self.stderr.decode(errors="replace").strip())
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -90,9 +99,23 @@ def run(
 def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
     """Run a program that talks to the person (an editor) on our terminal; its exit code."""
     try:
-        return subprocess.call([str(a) for a in argv], env=dict(env), umask=PRIVATE)
+        child = subprocess.Popen([str(a) for a in argv], env=dict(env), umask=PRIVATE)
     except OSError as error:
         raise _not_started(argv[0], error) from None
+    # Ctrl-C on the terminal means something to an editor, and must not take its text away
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()  # so that an editor can put the screen in order
+        try:
+            child.wait(2)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def start(
@@ -166,6 +189,7 @@ def private_file(content: bytes, directory: Path) -> Iterator[PrivateFile]:
             _write_all(fd, content)
             yield PrivateFile(f"/proc/self/fd/{fd}", (fd,))
         finally:
+            os.ftruncate(fd, 0)  # what a provisioner left running inherited the descriptor
             os.close(fd)
     else:
         path = directory / f"private-{os.urandom(8).hex()}"
@@ -200,6 +224,8 @@ class Interruptions:
         self._untold: list[str] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._held = 0
+        self._raised = False
+        self._told = False
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -214,11 +240,18 @@ class Interruptions:
     @contextmanager
     def guarding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
         """Pass the first signal on to ``child`` instead of leaving it alone."""
-        if self.count:
-            child.send_signal(signal.SIGINT)
         self._child = child
+        if self.count and not self._told:
+            self._interrupt_child(child)
         try:
             yield
+        except BaseException:
+            # nothing of the run may be put away while the child works in it, whatever failed here
+            if not self._told:
+                self._told = True
+                child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
         finally:
             self._child = None
 
@@ -231,22 +264,35 @@ class Interruptions:
         finally:
             self._held -= 1
 
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Interrupt in here again, inside of :meth:`held`."""
+        held, self._held = self._held, 0
+        try:
+            self.check()
+            yield
+        finally:
+            self._held = held
+
     def check(self) -> None:
         """:raises Interrupted: when a signal came."""
         if self.count and not self._held:
+            self._raised = True
             raise Interrupted()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self._child is not None:
             self._interrupt_child(self._child)
-        elif not self._held:
+        elif not self._held and not self._raised:  # once: a second one must not cut the end short
+            self._raised = True
             raise Interrupted()
 
     def _interrupt_child(self, child: subprocess.Popen[bytes]) -> None:
-        if self.count == 1:
+        if not self._told:
+            self._told = True
             child.send_signal(signal.SIGINT)
-            self._untold.append("interrupted: terraform finishes what is under way, then it ends")
+            self._untold.append("interrupted: terraform is asked to stop, then the run ends")
         elif self.count == 2:
             self._untold.append("still waiting: one more abandons what is under way, unrecorded")
         elif self.count == 3:

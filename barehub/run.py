@@ -21,6 +21,7 @@ from barehub.lock import Holder, Lock
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Abandoned, Purpose, Session
+from barehub.terraform.events import Progress
 from barehub.terraform.recipe import Recipe
 from barehub.terraform.state import State
 from barehub.vault.store import Secrets, Vault
@@ -44,23 +45,21 @@ class Run:
     agreed: bool
     """Whether the person has already said yes to losing something."""
 
+    agreed_losses: set[str] = field(default_factory=set)
+    """The addresses of what the person agreed to lose in this run."""
+
     env: dict[str, str] = field(default_factory=process.environment)
     secrets: Secrets = field(default_factory=lambda: Secrets({}, {}, {}, {}))
     recipe: Recipe | None = None
     variables: str | None = None
     changed: bool = False
-    _variables_fds: tuple[int, ...] = ()
+    variables_fds: tuple[int, ...] = ()
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
     def fds(self) -> tuple[int, ...]:
-        """What Terraform inherits: its variables, and the locks, which it keeps if we die."""
-        return self.session.fds + self.lock.fds + self._variables_fds
-
-    def note(self, kind: str, address: str, id: str) -> None:
-        """One event of a resource, into the journal."""
-        facts = {"id": id} if id else {}
-        self.instance.journal.add(f"resource-{kind}", address=address, **facts)
+        """The locks, which Terraform inherits and keeps if we die."""
+        return self.session.fds + self.lock.fds
 
     def hand_over(self, values: dict[str, Any]) -> None:
         """Put ``values`` where Terraform, and nobody else, reads them: ``-var-file``.
@@ -73,14 +72,14 @@ class Run:
         name = self.session.folder / "secrets.tfvars.json"
         name.unlink(missing_ok=True)
         name.symlink_to(private.path)
-        self.variables, self._variables_fds = str(name), private.fds
+        self.variables, self.variables_fds = str(name), private.fds
 
     def close(self) -> None:
         """:raises BarehubError: the first thing that could not be put in order."""
         try:
             self._stack.close()
             self.state.close()
-        except BarehubError:
+        except (BarehubError, OSError):
             self.session.leave()
             raise
         else:
@@ -110,26 +109,28 @@ def opened(
             f"less than {DISK_ROOM >> 20} MiB are free for {project.relative(instance.folder)}",
             f"df -h {instance.folder}",
         )
-    lock = _locked(instance, command)
-    try:
-        swept(awaited=(str(project.root), instance.name))
-        purpose = Purpose(str(project.root), instance.name, command)
-        own = session.create(purpose)
-    except BaseException:
-        lock.release(remove=True)
-        raise
-    vault = Vault(project.root, own.folder)
-    state = State(own.state, instance.sealed_state, vault.seal)
-    run = Run(project, instance, command, interruptions, lock, own, vault, state, agreed)
-    failure: BaseException | None = None
-    try:
-        yield run
-    except BaseException as error:
-        failure = error
-        raise
-    finally:
-        with interruptions.held():
+    with interruptions.held():
+        lock = _locked(instance, command)
+        try:
+            with interruptions.allowed():
+                swept(awaited=(str(project.root), instance.name))
+            own = session.create(Purpose(str(project.root), instance.name, command))
+        except BaseException:
+            lock.release(remove=True)
+            raise
+        vault = Vault(project.root, own.folder)
+        state = State(own.state, instance.sealed_state, vault.seal)
+        run = Run(project, instance, command, interruptions, lock, own, vault, state, agreed)
+        failure: BaseException | None = None
+        try:
+            with interruptions.allowed():
+                yield run
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
             _close(run, failure)
+    interruptions.check()
 
 
 def _close(run: Run, failure: BaseException | None) -> None:
@@ -147,11 +148,15 @@ def _close(run: Run, failure: BaseException | None) -> None:
 def _locked(instance: Instance, command: str) -> Lock:
     lock = Lock(instance.lock)
     if holder := lock.acquire(Holder.me(command)):
-        raise UsageError(
-            f"{instance.name} is in use by {holder}",
-            "wait for it to end; if barehub was killed, terraform may still be finishing its work",
-        )
+        raise UsageError(f"{instance.name} is in use by {holder}", _advice(lock, holder))
     return lock
+
+
+def _advice(lock: Lock, holder: Holder) -> str:
+    if holder.alive:
+        return "wait for it to end"
+    keepers = ", ".join(f"{name} (process {pid})" for pid, name in lock.keepers()) or "terraform"
+    return f"that run was killed; what it started is still at work, wait for it: {keepers}"
 
 
 def swept(awaited: tuple[str, str] | None = None) -> list[str]:
@@ -164,12 +169,19 @@ def swept(awaited: tuple[str, str] | None = None) -> list[str]:
 
 def _recover(dead: Abandoned) -> str | None:
     """Seal the state of a run that was killed, if it is newer than what is sealed."""
-    if dead.purpose is None or dead.purpose.instance is None or not dead.state.exists():
+    if not dead.state.exists():
         return None
+    if dead.purpose is None or dead.purpose.instance is None:
+        raise LeftoverError(
+            f"it holds a state, and {dead.folder / 'session.json'} does not say whose",
+            f"look at {dead.state}, then: rm -r {dead.folder}",
+        )
     root = Path(dead.purpose.root)
     instance = Project(root).instance(dead.purpose.instance)
     state = State(dead.state, instance.sealed_state, Vault(root, dead.folder).seal)
     if instance.folder.exists():
+        state.adopt_errored()
+        _replay(dead, instance)
         count = len(state.resources())
         newer = state.close()
         return f"sealed the newer state of {instance.name} ({count} resources)" if newer else None
@@ -179,3 +191,13 @@ def _recover(dead: Abandoned) -> str | None:
             f"put {instance.folder} back, or remove {dead.folder} if its resources do not matter",
         )
     return None
+
+
+def _replay(dead: Abandoned, instance: Instance) -> None:
+    """Bring into the journal what Terraform still did after its run was killed."""
+    logs = sorted(dead.folder.glob("*-apply.log"), key=lambda path: path.stat().st_mtime)
+    if not logs:
+        return
+    progress = Progress(instance.journal.resource)
+    for line in logs[-1].read_text(errors="replace").splitlines():
+        progress.feed(line)

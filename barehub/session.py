@@ -7,6 +7,7 @@ every long-living child inherits. A folder whose lock can be taken is therefore 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import BarehubError, LeftoverError, ToolError, VaultError
+from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError, VaultError
 from barehub.lock import Holder, Lock
 
 ROOM = 16 * 1024 * 1024
@@ -139,11 +140,12 @@ class _Agent:
 
     def close(self) -> None:
         os.close(self._writer)
-        self._child.wait()
         try:
             os.kill(self.pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
+        self._child.kill()  # a provisioner's daemon may have inherited the writing end
+        self._child.wait()
         self.socket.unlink(missing_ok=True)
 
 
@@ -183,7 +185,7 @@ def home() -> Path:
 def _memory() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     for place in (Path(runtime) if runtime else None, Path(SHARED_MEMORY)):
-        if place and place.is_dir() and os.access(place, os.W_OK) and in_memory(place):
+        if place and place.is_dir() and _is_fit(place) and in_memory(place):
             return place
     if sys.platform != "linux":
         return Path(tempfile.gettempdir())
@@ -191,6 +193,14 @@ def _memory() -> Path:
         "there is no tmpfs to keep secrets in: neither $XDG_RUNTIME_DIR nor /dev/shm is one",
         "mount -t tmpfs tmpfs /dev/shm",
     )
+
+
+def _is_fit(place: Path) -> bool:
+    """Whether nobody else can rename what is ours in there: it is ours alone, or sticky."""
+    about = place.stat()
+    ours = about.st_uid == os.getuid() and not about.st_mode & 0o022
+    sticky = about.st_uid == 0 and bool(about.st_mode & stat.S_ISVTX)
+    return (ours or sticky) and os.access(place, os.W_OK)
 
 
 def in_memory(path: Path) -> bool:
@@ -219,12 +229,18 @@ class Abandoned:
         return self.folder / "terraform.tfstate"
 
 
-def occupied() -> bool:
-    """Whether there is any session, living or dead; false where there can be none."""
+def present() -> list[Path]:
+    """The folders of all sessions, living or dead; none where there can be none."""
     try:
-        return any(home().iterdir())
+        return sorted(home().iterdir())
     except ToolError:
-        return False
+        return []
+
+
+def living() -> list[Holder]:
+    """Who runs at this moment."""
+    locks = [Lock(folder / "lock") for folder in present()]
+    return [lock.holder() for lock in locks if lock.held()]
 
 
 def sweep(
@@ -239,7 +255,7 @@ def sweep(
     :returns: a line for each session that was removed.
     """
     said = []
-    for folder in sorted(home().iterdir()):
+    for folder in present():
         purpose = _purpose(folder)
         must = purpose is not None and (purpose.root, purpose.instance) == awaited
         lock = Lock(folder / "lock")
@@ -250,6 +266,8 @@ def sweep(
             saved = recover(Abandoned(folder, purpose, holder))
             _remove(folder)
             said.append(f"removed what {holder} left" + (f", {saved}" if saved else ""))
+        except Interrupted:
+            raise
         except BarehubError as error:
             if must:
                 raise
@@ -267,9 +285,11 @@ def _taken_over(folder: Path, lock: Lock, wait: float) -> bool:
             fresh = time.time() - folder.stat().st_mtime < FRESH_SECONDS
             if folder.name.startswith(".new-") and fresh:
                 return False
-            if lock.acquire(Holder.me("sweep")) is None:
+            if lock.acquire(Holder.me("sweep"), create=False) is None:
                 return True
         except (FileNotFoundError, NotADirectoryError):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # its owner died between the two last steps of removing it
             return False
         if time.monotonic() >= deadline:
             return False
@@ -284,8 +304,17 @@ def _purpose(folder: Path) -> Purpose | None:
 
 
 def _remove(folder: Path) -> None:
+    # the lock last: a folder without one is empty, and a sweep never takes it
     try:
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.name == "lock":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        (folder / "lock").unlink(missing_ok=True)
+        folder.rmdir()
     except FileNotFoundError:
         pass
     except OSError as error:

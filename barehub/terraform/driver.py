@@ -6,8 +6,9 @@ logs their values and does not stream.
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from barehub import process
 from barehub.console import console
 from barehub.errors import TerraformError
 from barehub.process import Interruptions
-from barehub.project import Tool
-from barehub.terraform.events import Progress
+from barehub.project import STAGES, Tool
+from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
 
 FLAG = python_terraform.IsFlagged
@@ -53,7 +54,9 @@ class Terraform:
     :param state: handed to ``-state``, and sealed again while a command runs
     :param env: the whole environment of the child
     :param fds: descriptors that the child keeps open (locks)
-    :param variables: a path to give as ``-var-file``, if any
+    :param variables: a path to give to plans as ``-var-file``, if any; ``variables_fds`` is what
+        it needs to be open. An apply of a saved plan does without, and its provisioners, which
+        inherit what it has, never see it.
     """
 
     tool: Tool
@@ -64,7 +67,8 @@ class Terraform:
     interruptions: Interruptions
     fds: Sequence[int] = ()
     variables: str | None = None
-    notice: Callable[[str, str, str], None] = lambda kind, address, id: None
+    variables_fds: Sequence[int] = ()
+    notice: Notice = lambda kind, address, action, id: None
     _runs: int = field(default=0, init=False)
 
     def init(self) -> None:
@@ -120,8 +124,11 @@ class Terraform:
         if code == 0:
             return
         self._show(progress)
-        first = progress.errors[0].summary if progress.errors else f"exit code {code}"
-        raise TerraformError(f"stage {label}: terraform {command} failed: {first}")
+        where = f"stage {label}" if label in STAGES else "the whole recipe"
+        if not progress.errors:
+            raise TerraformError(f"{where}: terraform {command} failed with exit code {code}")
+        problem, hints = _own_words(progress.errors[0])
+        raise TerraformError(f"{where}: {problem}", *hints)
 
     def _show(self, progress: Progress) -> None:
         errors = [line for d in progress.errors[:SHOWN_DIAGNOSTICS] for line in d.lines()]
@@ -141,9 +148,13 @@ class Terraform:
         self._runs += 1
         with log.open("wb") as output, log.open("rb") as tail, self.interruptions.held():
             child = process.start(
-                argv, env=self.env, cwd=self.folder, pass_fds=self.fds, output=output
+                argv,
+                env=self.env,
+                cwd=self.folder,
+                pass_fds=[*self.fds, *(self.variables_fds if command == "plan" else ())],
+                output=output,
             )
-            with console.working(label) as work, self.interruptions.guarding(child):
+            with self.interruptions.guarding(child), console.working(label) as work:
                 # what the command before this one changed is sealed while this one starts
                 self.state.keep(at_once=True)
                 rest, running = b"", True
@@ -155,8 +166,16 @@ class Terraform:
                     work.now(progress.doing or DOING[command])
                     self.interruptions.tell()
                     self.state.keep()
+            self.state.adopt_errored()
         self.interruptions.check()
         return child.returncode, progress
+
+
+def _own_words(error: Diagnostic) -> tuple[str, list[str]]:
+    """The problem and the hints as a provisioner's program gave them, or Terraform's summary."""
+    problem = re.search(r"^error: (.+)$", error.detail, re.MULTILINE)
+    hints = re.findall(r"^hint: (.+)$", error.detail, re.MULTILINE)
+    return (problem[1] if problem else error.lines()[0]), hints
 
 
 def _ended(child: subprocess.Popen[bytes]) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 Event = dict[str, Any]
 
+Notice = Callable[[str, str, str, str], None]
+
 ACTIONS = {"create": "created", "update": "changed", "delete": "destroyed", "read": "read"}
 DOING = {"create": "creating", "update": "changing", "delete": "destroying", "read": "reading"}
 
@@ -40,13 +42,15 @@ class Diagnostic:
 class Progress:
     """What one run of Terraform has done so far.
 
-    ``notice(kind, address, id)`` is called with ``start``, ``done`` and ``failed`` for each
-    resource, as it happens.
+    ``notice(kind, address, action, id)`` is called for each resource, as it happens; the kinds are
+    ``start``, ``done`` and ``failed``, the actions Terraform's.
     """
 
-    notice: Callable[[str, str, str], None] = lambda kind, address, id: None
+    notice: Notice = lambda kind, address, action, id: None
     changes: dict[str, list[str]] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    """What a plan replaces because its creation failed (tainted): there is nothing to lose."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     under_way: dict[str, str] = field(default_factory=dict)
@@ -97,7 +101,8 @@ class Progress:
 
     def losing(self) -> list[str]:
         """The addresses that a plan destroys, or replaces."""
-        return [a for a, action in self.planned.items() if action in ("delete", "replace")]
+        lost = [a for a, action in self.planned.items() if action in ("delete", "replace")]
+        return [address for address in lost if address not in self.unfinished]
 
     def summary(self) -> str:
         """``2 created, 1 destroyed``."""
@@ -108,7 +113,10 @@ class Progress:
 
     def _on_planned_change(self, event: Event) -> None:
         change = event["change"]
-        self.planned[change["resource"]["addr"]] = change["action"]
+        address = change["resource"]["addr"]
+        self.planned[address] = change["action"]
+        if change.get("reason") == "tainted":
+            self.unfinished.add(address)
 
     def _on_outputs(self, event: Event) -> None:
         actions = {output.get("action", "noop") for output in event["outputs"].values()}
@@ -137,7 +145,7 @@ class Progress:
             self.under_way[address] = f"{DOING.get(hook['action'], hook['action'])} {what}"
         else:
             self.under_way.pop(address, None)
-        self.notice(kind, address, str(hook.get("id_value", "")))
+        self.notice(kind, address, hook["action"], str(hook.get("id_value", "")))
         return hook
 
     def _on_diagnostic(self, event: Event) -> None:

@@ -176,7 +176,7 @@ def parse(path: Path) -> Block:
     options = SerializationOptions(
         strip_string_quotes=True, with_comments=False, explicit_blocks=False
     )
-    shown = f"{path.parent.name}/{path.name}"
+    shown = "/".join(path.parts[-3:])
     try:
         with path.open(encoding="utf-8-sig") as file:
             content: Block = hcl2.load(file, serialization_options=options)
@@ -186,7 +186,10 @@ def parse(path: Path) -> Block:
             f"terraform fmt {path}",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{shown} cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise RecipeError(
+            f"{shown} cannot be read: {str(reason).lower()}", f"ls -l {path}"
+        ) from None
     return content
 
 

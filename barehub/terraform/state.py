@@ -44,16 +44,42 @@ class State:
         :raises VaultError: it cannot be read; then Terraform must not start.
         :raises TerraformError: what was sealed is not a state.
         """
-        if not self.sealed.exists():
+        if self.sealed.exists():
+            content = unseal(self.sealed)
+            if _parse(content) is None:
+                raise TerraformError(
+                    f"{self.sealed.name} does not hold a Terraform state",
+                    f"git log -p {self.sealed}",
+                )
+            self.plain.write_bytes(content)
+            self._remember(content)
+        self.adopt_errored()
+
+    def adopt_errored(self) -> None:
+        """Seal the state that Terraform put into ``errored.tfstate``, in clear, and remove it.
+
+        Terraform does so when it cannot write where it should, because memory is full. The file
+        then is the newest state, and nothing that Terraform does afterwards looks at it.
+
+        :raises VaultError: it cannot be sealed; then it stays.
+        """
+        errored = self.sealed.with_name("errored.tfstate")
+        try:
+            content = errored.read_bytes()
+        except FileNotFoundError:
             return
-        content = unseal(self.sealed)
-        if _parse(content) is None:
-            raise TerraformError(
-                f"{self.sealed.name} does not hold a Terraform state",
-                f"git log -p {self.sealed}",
-            )
-        self.plain.write_bytes(content)
-        self._remember(content)
+        newest = _parse(content)
+        if newest is None:
+            raise TerraformError(f"{errored} does not hold a Terraform state", f"look at {errored}")
+        if newest["serial"] >= self._content().get("serial", 0):
+            self._seal(content, self.sealed)
+            try:
+                self.plain.write_bytes(content)
+                self._remember(content)
+            except OSError:  # memory is full: what is sealed now stands, and close() leaves it
+                self.plain.unlink(missing_ok=True)
+            console.warn(f"terraform could not keep its state and left {errored}: sealed, removed")
+        errored.unlink()
 
     def keep(self, *, at_once: bool = False) -> None:
         """Seal the state if it changed since; cheap enough for a loop."""
@@ -90,6 +116,8 @@ class State:
             content = self.plain.read_bytes()
         except FileNotFoundError:
             return False
+        if not content:
+            return False  # Terraform made the file to lock it, and was killed before it wrote
         if _parse(content) is None:
             torn = self.sealed.with_name("terraform.tfstate.torn.sops")
             self._seal(content, torn)
@@ -129,7 +157,10 @@ class State:
 
     def _remember(self, content: bytes) -> None:
         # beside the state, so that the session of a killed run tells it too
-        self._mark.write_text(_fingerprint(content))
+        try:
+            self._mark.write_text(_fingerprint(content))
+        except OSError:  # then it is sealed once more than needed
+            self._mark.unlink(missing_ok=True)
 
     @property
     def _mark(self) -> Path:

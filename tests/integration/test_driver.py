@@ -75,9 +75,12 @@ class Bench:
             env=process.environment(),
             interruptions=self.interruptions,
             variables=str(variables),
-            notice=lambda kind, address, id: self.told.append((kind, address)),
+            notice=self._notice,
         )
         self.terraform.init()
+
+    def _notice(self, kind: str, address: str, action: str, id: str) -> None:
+        self.told.append((kind, address))
 
     def _seal(self, content: bytes, target: Path) -> None:
         self.seals.append(time.monotonic())
@@ -169,7 +172,7 @@ def test_a_failed_stage_says_why_without_the_secret(
 ) -> None:
     console.hide({"secret": "CANARY-driver"})
     bench = Bench(tmp_path, "echo it is $SECRET; exit 3")
-    with pytest.raises(TerraformError, match="stage dns: terraform apply failed"):
+    with pytest.raises(TerraformError, match="stage dns: local-exec provisioner error"):
         bench.up()
     said = capsys.readouterr().err
     assert "exit status 3" in said
@@ -215,7 +218,7 @@ def test_a_signal_ends_terraform_in_order(
     os.kill(run.pid, number)
     _, said = run.communicate(timeout=60)
     assert run.returncode == Interrupted.exit_code
-    assert "terraform finishes what is under way" in said
+    assert "terraform is asked to stop" in said
     sealed = json.loads((root / "demo" / "terraform.tfstate.sops").read_text())
     status = {r["name"]: r["instances"][0].get("status") for r in sealed["resources"]}
     assert status["record"] == "tainted"

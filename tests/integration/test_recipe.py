@@ -86,7 +86,7 @@ def instance(tmp_path: Path) -> Instance:
 def _init(instance: Instance) -> recipes.Recipe:
     recipe = recipes.read(instance)
     done = process.run(["terraform", "init", "-input=false"], cwd=instance.folder)
-    assert done.code == 0, done.complaint
+    assert done.code == 0, done.stderr
     return recipe
 
 
@@ -100,7 +100,7 @@ def test_a_recipe_of_the_old_procedure_is_completed_and_stays_as_it_is(instance:
     variables.write_text(json.dumps(values))
     options = ["-auto-approve", f"-var-file={variables.name}"]
     done = process.run(["terraform", "apply", *options], cwd=instance.folder)
-    assert done.code == 0, done.complaint
+    assert done.code == 0, done.stderr
     assert "CANARY" not in done.text
     state = json.loads((instance.folder / "terraform.tfstate").read_text())
     inputs = {
@@ -143,7 +143,7 @@ def test_an_optional_argument_that_only_the_vault_has_is_filled(instance: Instan
     recipe = _init(instance)
     assert recipe.complete({**VALUES, "nb_nodes": 3})["nb_nodes"] == 3
     valid = process.run(["terraform", "validate"], cwd=instance.folder)
-    assert valid.code == 0, valid.complaint
+    assert valid.code == 0, valid.stderr
 
 
 def test_a_variable_that_the_recipe_declares_itself_is_only_filled(instance: Instance) -> None:

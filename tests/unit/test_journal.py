@@ -40,3 +40,10 @@ def test_no_secret_enters_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path).add("failed", problem="it said CANARY-journal-value")
     assert "CANARY" not in path.read_text()
+
+
+def test_a_name_stays_whole_even_where_a_secret_has_the_same_text(tmp_path: Path) -> None:
+    console.hide({"project": "neurolibre"})
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add("endpoint", url="https://neurolibre.localhost:1")
+    assert journal.events()[0]["url"] == "https://neurolibre.localhost:1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_a_child_that_inherits_it_keeps_it(tmp_path: Path) -> None:
     assert lock.acquire(Holder.me("spawn")) is None
     orphan = subprocess.Popen(["sleep", "60"], pass_fds=lock.fds)
     try:
-        lock.release()
+        os.close(lock.fds[0])  # what our death does
         assert Lock(path).held()
     finally:
         orphan.kill()

@@ -22,10 +22,10 @@ def test_an_apply_is_told_resource_by_resource() -> None:
     progress.feed(_hook("apply_start", "module.provider.terraform_data.b", "create"))
     progress.feed(_hook("apply_errored", "module.provider.terraform_data.b", "create"))
     assert told == [
-        ("start", "module.provider.terraform_data.a", ""),
-        ("done", "module.provider.terraform_data.a", "1"),
-        ("start", "module.provider.terraform_data.b", ""),
-        ("failed", "module.provider.terraform_data.b", ""),
+        ("start", "module.provider.terraform_data.a", "create", ""),
+        ("done", "module.provider.terraform_data.a", "create", "1"),
+        ("start", "module.provider.terraform_data.b", "create", ""),
+        ("failed", "module.provider.terraform_data.b", "create", ""),
     ]
     assert progress.summary() == "1 created"
 
