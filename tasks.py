@@ -6,6 +6,8 @@ Only invoke is imported here, so that `invoke --list` costs what bare invoke cos
 from __future__ import annotations
 
 import functools
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,21 +42,28 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
 
 @contextmanager
 def _ruled() -> Iterator[None]:
-    from barehub import process, session
+    # Ctrl-C while modules load: Python may drop a KeyboardInterrupt in there
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from barehub import process
     from barehub.console import console
-    from barehub.errors import BarehubError
-    from barehub.vault import identity
+    from barehub.errors import BarehubError, UsageError
 
     global interruptions
+    interruptions = process.Interruptions()
     console.outlive_terminal()
     process.harden()
-    identity.take_from_environment()
-    interruptions = process.Interruptions()
     try:
-        with interruptions.installed():
-            if session.occupied():
-                _sweep()
-            yield
+        try:
+            with interruptions.installed():
+                _begin()
+                yield
+                interruptions.check()
+        except OSError as error:
+            if error.errno not in process.A_PERSON_CAN_MEND:
+                raise
+            what = error.filename or "a file"
+            said = os.strerror(error.errno).lower()
+            raise UsageError(f"{what}: {said}", f"ls -ld {what}") from None
     except BarehubError as error:
         error.message = console.redact(str(error))
         console.annotate("error", error.problem)
@@ -64,11 +73,16 @@ def _ruled() -> Iterator[None]:
 interruptions: Interruptions
 
 
-def _sweep() -> None:
-    """Save and remove what killed runs left, and say so."""
-    from barehub import run
+def _begin() -> None:
+    """Take the identity out of our environment; save and remove what killed runs left."""
+    from barehub import session
+    from barehub.vault import identity
 
-    run.swept()
+    identity.take_from_environment()
+    if session.present():
+        from barehub import run
+
+        run.swept()
 
 
 def project() -> Project:
@@ -84,11 +98,12 @@ def vault() -> Iterator[Vault]:
     from barehub.vault.store import Vault
 
     root = project().root
-    own = session.create(session.Purpose(str(root), None, "vault"))
-    try:
-        yield Vault(root, own.folder)
-    finally:
-        with interruptions.held():
+    with interruptions.held():
+        own = session.create(session.Purpose(str(root), None, "vault"))
+        try:
+            with interruptions.allowed():
+                yield Vault(root, own.folder)
+        finally:
             own.close()
 
 
@@ -100,11 +115,11 @@ def vault() -> Iterator[Vault]:
         "name": NAME,
         "recipe": "make instances/NAME/main.tf from terraform/recipes/RECIPE.tf if there is none",
         "yes": "do not ask before something that exists is replaced or destroyed",
-        "timeout": "seconds that the endpoint may take to become ready",
+        "timeout": "seconds that the endpoint may take to become ready (900)",
     }
 )
 def spawn(
-    c: Context, name: str = "", recipe: str = "", yes: bool = False, timeout: int = 900
+    c: Context, name: str = "", recipe: str = "", yes: bool = False, timeout: str = "900"
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -122,9 +137,9 @@ def spawn(
         recipe=recipe or None,
         interruptions=interruptions,
         agreed=yes,
-        seconds=timeout,
+        seconds=_seconds(timeout),
     )
-    console.out(endpoint)
+    console.exact(endpoint)
     console.say(f"stop it with: invoke teardown --name {name}")
 
 
@@ -169,12 +184,22 @@ def teardown(c: Context, name: str = "", yes: bool = False) -> None:
     pipeline.teardown(project(), name or _only("teardown"), interruptions=interruptions, agreed=yes)
 
 
+def _seconds(text: str) -> float:
+    from barehub.errors import UsageError
+
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UsageError(f"--timeout {text} is no number of seconds", "--timeout 900")
+    return float(text)
+
+
 def _only(command: str) -> str:
     """The only instance there is, for a command that was given no name."""
     from barehub.console import console
     from barehub.errors import UsageError
 
-    names = [instance.name for instance in project().instances()]
+    instances = project().instances()
+    alive = [i for i in instances if i.living] if command == "teardown" else []
+    names = [instance.name for instance in alive or instances]
     if len(names) == 1:
         return names[0]
     if names and console.interactive:
@@ -218,10 +243,19 @@ def clean(c: Context) -> None:
 
     Example: invoke clean
     """
+    from barehub import session
     from barehub.console import console
+    from barehub.errors import LeftoverError
 
-    # every command sweeps first, and says what it removed
-    console.step("clean", "nothing is left")
+    # every command sweeps first, and says what it removed, or why it could not
+    for holder in session.living():
+        console.say(f"not touched: the session of {holder}, which is at work")
+    if dead := len(session.present()) - len(session.living()):
+        raise LeftoverError(
+            f"{dead} sessions of killed runs could not be removed: the warnings above say why",
+            f"ls {session.home()}",
+        )
+    console.step("clean", "no killed run has left anything")
 
 
 # The vault
@@ -257,10 +291,17 @@ def vault_set(c: Context, key: str, name: str = "") -> None:
     """
     from barehub.console import console
 
+    if key in ("-h", "--help"):  # invoke takes it for the key
+        from invoke.main import program
+
+        program.print_task_help("vault.set")
+        return
     with vault() as store:
         file = store.file(_checked(name))
-        value = console.secret(f"{key}:")
-        store.update(file, {key: value})
+        store.check_key(key)
+        if name and not project().instance(name).recipe.exists():
+            console.warn(f"there is no instance {name} yet")
+        store.update(file, {key: console.secret(key)})
     console.step("vault", f"{key} is in {project().relative(file)}")
 
 
@@ -305,10 +346,15 @@ def vault_check(c: Context) -> None:
     Example: invoke vault.check
     """
     from barehub import overview
+    from barehub.console import console
     from barehub.vault import guard
 
     root = project().root
-    overview.show_problems(guard.check(root))
+    problems = guard.check(root)
+    if not problems and not (root / "secrets" / "shared.yaml").exists():
+        console.step("vault", "there is none yet")
+        return
+    overview.show_problems(problems)
 
 
 def _checked(name: str) -> str | None:

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from barehub.errors import UsageError
-from barehub.redaction import Redactor
+from barehub.redaction import FRAME, SHORTEST, Redactor
 
 GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
 QUIET_SECONDS, HEARTBEAT_SECONDS = 2.0, 30.0
+BESIDE_THE_TEXT = 22
+"""Columns of a live line that its spinner, label and clock take."""
 
 
 class Lasting:
@@ -84,7 +86,7 @@ class Console:
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for name in values.keys() - set(short):
                 for line in values[name].splitlines():
-                    if line.strip():
+                    if len(line.strip()) >= SHORTEST and not FRAME.fullmatch(line.strip()):
                         self._write(self.err, f"::add-mask::{_escape_command(line)}")
         return short
 
@@ -93,14 +95,11 @@ class Console:
 
     def out(self, text: str) -> None:
         """A line for a script, on stdout."""
-        try:
-            print(self.redact(text), flush=True)
-        except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes stdout at exit
+        self._write(sys.stdout, self.redact(text))
 
-    def reveal(self, text: str) -> None:
-        """A line on stdout with secret values in it, because the person asked for them."""
-        print(text, flush=True)
+    def exact(self, text: str) -> None:
+        """A line on stdout exactly as it is: a value that was asked for, an address."""
+        self._write(sys.stdout, text)
 
     def say(self, text: str = "") -> None:
         """A line for a person, on stderr."""
@@ -145,8 +144,7 @@ class Console:
         """
         if not self.interactive:
             raise UsageError(f"there is no terminal to ask on: {question}", hint)
-        self._write(self.err, f"{question} ", end="")
-        if sys.stdin.readline().strip() != expected:
+        if self._answer(question) != expected:
             raise UsageError("nothing was done: the answer was something else", hint)
 
     def ask(self, question: str, choices: Sequence[str]) -> str:
@@ -154,23 +152,41 @@ class Console:
 
         :raises UsageError: something else was typed.
         """
-        self._write(self.err, f"{question} ", end="")
-        answer = sys.stdin.readline().strip()
+        answer = self._answer(question)
         if answer not in choices:
             raise UsageError(f"{answer!r} is none of them", f"choose one of: {', '.join(choices)}")
         return answer
 
-    def secret(self, prompt: str) -> str:
-        """A secret, typed without an echo, or all of standard input when that is no terminal.
+    def _answer(self, question: str) -> str:
+        self._write(self.err, f"{question} ", end="")
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if not line.endswith("\n"):  # Ctrl-C, Ctrl-D: what follows begins on a line of its own
+                self._write(self.err, "")
+        return line.strip()
+
+    def secret(self, key: str) -> str:
+        """The value for ``key``: typed without an echo, or all of standard input if that is no
+        terminal.
 
         :raises UsageError: nothing was given.
         """
-        if self.interactive:
-            value = getpass.getpass(f"{prompt} ")
+        if _is_terminal(sys.stdin):
+            try:
+                value = getpass.getpass(f"{key}: ")
+            except BaseException:
+                self._write(self.err, "")
+                raise
         else:
             value = sys.stdin.read().removesuffix("\n")
         if not value:
             raise UsageError("the value is empty", "give it on standard input, or type it")
+        if value.startswith("-----BEGIN ") and "\n" not in value.strip():
+            raise UsageError(
+                "that is only the first line of a key", f"invoke vault.set {key} < FILE"
+            )
         return value
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -202,7 +218,7 @@ class Working:
     """
 
     def __init__(self, console: Console, label: str, text: str) -> None:
-        self.console, self.label, self.text = console, label, ""
+        self.console, self.label, self.text, self._latest = console, label, "", text
         self.started = self._said = time.monotonic()
         self.now(text)
 
@@ -213,11 +229,16 @@ class Working:
 
     def now(self, text: str) -> None:
         """What is going on at this moment; cheap enough to be called in a loop."""
+        self._latest = text
         if self.seconds < QUIET_SECONDS:
             return
         if text != self.text or time.monotonic() - self._said > HEARTBEAT_SECONDS:
             self._print(text if text != self.text else f"{text} ({self.seconds:.0f}s)")
             self.text = text
+
+    def go_on(self) -> None:
+        """Nothing new; called often, so that a long wait shows a sign of life."""
+        self.now(self._latest)
 
     def above(self, text: str) -> None:
         """A line that stays, printed while this goes on."""
@@ -247,13 +268,16 @@ class _LiveWorking(Working):
         )
         self._task = self._progress.add_task(text, total=None, label=label)
         self._progress.start()
-        super().__init__(console, label, "")
-        self.text = text
+        self.started = time.monotonic()
+        self.console, self.text, self._latest = console, text, text
 
     def now(self, text: str) -> None:
+        self._latest = text
         if text != self.text:
             self.text = text
-            self._progress.update(self._task, description=_shorten(self.console.redact(text)))
+            width = max(10, self._progress.console.width - BESIDE_THE_TEXT)
+            shown = _shorten(self.console.redact(text), width)
+            self._progress.update(self._task, description=shown)
 
     def above(self, text: str) -> None:
         from rich.text import Text
@@ -264,7 +288,7 @@ class _LiveWorking(Working):
         self._progress.stop()
 
 
-def _shorten(text: str, width: int = 60) -> str:
+def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

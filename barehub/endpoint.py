@@ -33,8 +33,10 @@ def record_endpoint(run: Run) -> None:
     facts = {name: told.get(f"binderhub_{name}") for name in ("connect_to", "ca_file", "builds")}
     facts["service"] = told.get("binderhub_service")
     facts = {name: value for name, value in facts.items() if value}
-    if run.changed or run.instance.journal.last("endpoint") is None:
-        run.instance.journal.add("endpoint", url=url, **facts)
+    facts["url"] = url
+    last = run.instance.journal.last("endpoint") or {}
+    if {k: v for k, v in last.items() if k not in ("at", "event")} != facts:
+        run.instance.journal.add("endpoint", **facts)
 
 
 def verify_endpoint(run: Run, seconds: float) -> None:
@@ -46,7 +48,12 @@ def verify_endpoint(run: Run, seconds: float) -> None:
     started = time.monotonic()
     goal = target_of(run.instance)
     with console.working("verify") as work:
-        report = wait(goal, seconds=seconds, now=work.now, stop=run.interruptions.check)
+
+        def stop() -> None:
+            run.interruptions.check()
+            work.go_on()
+
+        report = wait(goal, seconds=seconds, now=work.now, stop=stop)
     if report.verdict == "pass":
         told = [f.message for f in report.findings if f.id in TOLD]
         console.step("verify", f"the hub is up: {'; '.join(told)}", time.monotonic() - started)
@@ -79,12 +86,20 @@ def endpoint_of(instance: Instance) -> Event:
 
 
 def target_of(instance: Instance) -> Target:
-    """What to verify of the instance: its endpoint, and how to get there."""
+    """What to verify of the instance: its endpoint, and how to get there.
+
+    :raises CheckFailed: the CA's certificate that its module made is gone.
+    """
     event = endpoint_of(instance)
-    ca_file = event.get("ca_file")
+    ca_file = instance.folder / event["ca_file"] if "ca_file" in event else None
+    if ca_file and not ca_file.exists():
+        raise CheckFailed(
+            f"{instance.name} has lost {ca_file.relative_to(instance.folder)}, by no doing of ours",
+            f"invoke teardown --name {instance.name}, then spawn it again",
+        )
     goal = parse(
         event["url"],
         connect_to=event.get("connect_to"),
-        ca_file=str(instance.folder / ca_file) if ca_file else None,
+        ca_file=str(ca_file) if ca_file else None,
     )
     return dataclasses.replace(goal, builds=event.get("builds"))

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from barehub.console import console
+from barehub.errors import BarehubError
 
 Event = dict[str, Any]
+
+FREE_TEXT = {"problem", "id"}
+"""Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
 
 
 class Journal:
@@ -23,13 +27,32 @@ class Journal:
         self.path = path
 
     def add(self, event: str, **facts: Any) -> None:
-        """Append one event and see it onto the disk (fsync) before going on."""
+        """Append one event and see it onto the disk (fsync) before going on.
+
+        :raises BarehubError: it cannot be written.
+        """
+        for name in FREE_TEXT & facts.keys():
+            facts[name] = console.redact(str(facts[name]))
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
+        try:
+            self._append(line)
+        except OSError as error:
+            reason = (error.strerror or "failed").lower()
+            raise BarehubError(
+                f"{self.path} cannot be written: {reason}", f"df -h {self.path}"
+            ) from None
+
+    def resource(self, kind: str, address: str, action: str, id: str) -> None:
+        """Append what Terraform's events tell of a resource."""
+        facts = {"id": id} if id else {}
+        self.add(f"resource-{kind}", address=address, action=action, **facts)
+
+    def _append(self, line: str) -> None:
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            os.write(fd, (("\n" if torn else "") + console.redact(line)).encode())
+            os.write(fd, (("\n" if torn else "") + line).encode())
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -47,6 +70,30 @@ class Journal:
         events = self.events()
         ends = [i for i, event in enumerate(events) if event["event"] == "gone"]
         return events[ends[-1] + 1 :] if ends else events
+
+    def made(self) -> dict[str, str]:
+        """The resources that were created in this life and not destroyed since: address to id."""
+        made: dict[str, str] = {}
+        for event in self.life():
+            if event["event"] == "destroyed":
+                made.clear()
+            elif event["event"] == "resource-done" and event.get("action") == "delete":
+                made.pop(event["address"], None)
+            elif event["event"] == "resource-done":
+                made[event["address"]] = event.get("id", "")
+        return made
+
+    def unfinished(self) -> list[str]:
+        """The resources whose creation began in this life, and of which nothing was heard since."""
+        begun: dict[str, None] = {}
+        for event in self.life():
+            if event["event"] == "resource-start" and event.get("action") != "delete":
+                begun[event["address"]] = None
+            elif event["event"] in ("resource-done", "resource-failed"):
+                begun.pop(event["address"], None)
+            elif event["event"] in ("destroyed", "up"):
+                begun.clear()
+        return list(begun)
 
     def last(self, *kinds: str) -> Event | None:
         """The newest event of one of ``kinds`` in the instance's present life."""

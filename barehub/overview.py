@@ -30,8 +30,8 @@ def show(instances: Sequence[Instance], *, as_json: bool) -> None:
 
 
 def describe(instance: Instance) -> dict[str, Any]:
-    """``state`` is ``new`` (only a recipe), ``busy`` (a run has it), ``up`` (the last spawn was
-    verified), ``unfinished`` (Terraform knows of resources, but the last run failed)."""
+    """``state`` is ``new`` (only a recipe), ``busy`` (a run has it), ``up`` (verified by the last
+    spawn that changed something), ``unfinished`` (something was changed, and not verified)."""
     journal = instance.journal
     endpoint = journal.last("endpoint")
     first = next((e for e in journal.life() if e["event"] == "spawn"), None)
@@ -48,7 +48,7 @@ def _state(instance: Instance) -> str:
         return "busy"
     if not instance.living:
         return "new"
-    last = instance.journal.last("up", "failed", "spawn", "teardown", "destroyed")
+    last = instance.journal.last("up", "stage", "destroyed")
     return "up" if last and last["event"] == "up" else "unfinished"
 
 
@@ -66,10 +66,10 @@ def show_secrets(leaves: Mapping[str, str], *, reveal: bool, as_json: bool) -> N
     """The key paths, and their values only when they were asked for."""
     shown = {key: value if reveal else MASK for key, value in leaves.items()}
     if as_json:
-        console.reveal(json.dumps(shown, indent=2))
+        console.exact(json.dumps(shown, indent=2))
         return
     for key, value in shown.items():
-        console.reveal(f"{key}: {value}")
+        console.exact(f"{key}: {value}")
     if not leaves:
         console.say("the vault holds no values")
         console.hint("invoke vault.set environment.OS_PASSWORD")
@@ -81,6 +81,7 @@ def show_problems(problems: Sequence[Problem]) -> None:
         console.out(str(problem))
     if problems:
         raise VaultError(
-            f"{len(problems)} problems in the vault", *dict.fromkeys(p.fix for p in problems)
+            f"{len(problems)} problem{'s' * (len(problems) > 1)} in the vault",
+            *dict.fromkeys(p.fix for p in problems),
         )
     console.step("vault", "every secrets file is wholly encrypted, to its readers")

@@ -10,7 +10,7 @@ from barehub import leftovers
 from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
-from barehub.errors import BarehubError, LeftoverError
+from barehub.errors import BarehubError, Interrupted, LeftoverError
 from barehub.preparation import (
     complete_recipe,
     fetch_modules,
@@ -53,12 +53,12 @@ def spawn(
     :raises BarehubError: the class tells the part that failed
     """
     threading.Thread(target=_warm_up, daemon=True).start()
-    instance = prepare_recipe(project, name, recipe)
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
+    instance = prepare_recipe(project, name, recipe)
     steps: Sequence[Step] = (
+        read_recipe,
         make_vault,
         read_secrets,
-        read_recipe,
         start_agent,
         fetch_modules,
         complete_recipe,
@@ -114,7 +114,13 @@ def _run(
                 step(run)
         except BaseException as error:
             problem = error.problem if isinstance(error, BarehubError) else repr(error)
-            instance.journal.add("failed", command=command, problem=problem)
+            with contextlib.suppress(BarehubError):  # what failed first is what is told
+                instance.journal.add("failed", command=command, problem=problem)
+            if isinstance(error, Interrupted):
+                again = f"invoke {command} --name {instance.name}"
+                raise Interrupted(
+                    f"{command} was interrupted", f"{again}   goes on from here"
+                ) from None
             raise
         instance.journal.add("up" if command == "spawn" else "destroyed")
 

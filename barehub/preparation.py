@@ -6,14 +6,16 @@ import re
 import socket
 
 from barehub.console import console
-from barehub.errors import RecipeError
+from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
-from barehub.project import STAGES, Instance, Project
+from barehub.project import NAME, STAGES, Instance, Project
 from barehub.run import Run
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
 from barehub.vault import generate
-from barehub.vault.store import Secrets
+
+LOCAL_DOMAIN = re.compile(rf"({NAME.pattern}\.)+localhost")
+"""RFC 6761, 6.3: what the local authority may issue certificates for."""
 
 
 def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:
@@ -22,11 +24,11 @@ def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:
     :raises RecipeError: there is neither an instance nor a recipe to make it from.
     """
     instance = project.instance(name)
-    if instance.recipe.exists():
-        return instance
     known = sorted(path.stem for path in project.recipes.glob("*.tf"))
+    if instance.recipe.exists() and (recipe is None or recipe in known):
+        return instance
     if recipe is None:
-        project.existing(name)
+        project.existing(name, f"invoke spawn --name {name} --recipe local")
     if recipe not in known:
         raise RecipeError(
             f"there is no recipe {recipe!r} in {project.relative(project.recipes)}",
@@ -36,7 +38,9 @@ def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:
     text = text.replace("instance-name", name)
     text = re.sub(r"(?m)^(\s*port\s*=\s*)8443$", rf"\g<1>{_free_port()}", text)
     instance.folder.mkdir(parents=True, exist_ok=True)
-    instance.recipe.write_text(text)
+    unborn = instance.folder / ".main.tf.new"
+    unborn.write_text(text)
+    unborn.replace(instance.recipe)
     console.step("recipe", f"{project.relative(instance.recipe)}, from the recipe {recipe!r}")
     return instance
 
@@ -63,14 +67,21 @@ def make_vault(run: Run) -> None:
 def read_secrets(run: Run) -> None:
     """Decrypt the vault into memory, and hide its values from all that is printed."""
     run.secrets = run.vault.read(run.instance.name)
-    _hide(run.secrets)
+    _hide(run)
     tools = run.project.tools_path()
     run.env = environment({**run.secrets.environment, "PATH": tools, "CHECKPOINT_DISABLE": "1"})
     run.env["TF_IN_AUTOMATION"] = "1"
 
 
-def _hide(secrets: Secrets) -> None:
-    if short := console.hide(secrets.private()):
+def _hide(run: Run) -> None:
+    """Hide all values but those that a person has to read: they are part of the hub's name."""
+    values = run.secrets.private()
+    domain = _domain(run)
+    public = {run.instance.name, domain, *domain.split(".")}
+    if named := sorted(key for key, value in values.items() if value in public):
+        console.warn(f"not hidden in output, because the hub's name tells it: {', '.join(named)}")
+    short = console.hide({key: values[key] for key in values.keys() - set(named)})
+    if short:
         console.warn(f"too short to be hidden in output: {', '.join(sorted(short))}")
 
 
@@ -113,6 +124,11 @@ def complete_recipe(run: Run) -> None:
     console.step("secrets", f"{len(run.secrets.private())} in memory, none on a disk")
 
 
+def _domain(run: Run) -> str:
+    """The hub's name as the recipe writes it."""
+    return str(_recipe(run).calls["dns"].get("domain", ""))
+
+
 def _told(arguments: dict[str, list[str]]) -> str:
     return "; ".join(f"{stage}: {', '.join(names)}" for stage, names in arguments.items())
 
@@ -120,24 +136,47 @@ def _told(arguments: dict[str, list[str]]) -> str:
 def _generate(run: Run) -> None:
     """Make the secrets of our own modules that nobody has set."""
     recipe = _recipe(run)
-    own = [
+    ours = [
         argument
         for stage in STAGES
         if recipe.modules[stage].folder.resolve().is_relative_to(run.project.root / "terraform")
         for argument in recipe.open_arguments(stage)
-        if argument not in run.secrets.variables
     ]
-    domain = str(recipe.calls["dns"].get("domain", ""))
-    made = generate.complete(run.vault, run.instance.name, run.secrets, own, domain)
+    domain = _domain(run)
+    if "tls_certificate" in ours and not LOCAL_DOMAIN.fullmatch(domain):
+        raise RecipeError(
+            f'the domain {domain!r} of module "dns" is no name under localhost',
+            f'domain = "{run.instance.name}.localhost"',
+        )
+    wanted = [argument for argument in ours if argument not in run.secrets.variables]
+    made = generate.complete(run.vault, run.instance.name, run.secrets, wanted, domain)
     if made:
         run.secrets = run.vault.read(run.instance.name)
-        _hide(run.secrets)
+        _hide(run)
         console.step("vault", f"made {len(made)} values of this hub's own, stored encrypted")
 
 
 def open_state(run: Run) -> None:
-    """Unseal the state into the session."""
+    """Unseal the state into the session.
+
+    :raises TerraformError: there is none, although the journal knows of resources: making them
+        again would leave those behind.
+    """
     run.state.open(run.vault.unseal)
+    made = run.instance.journal.made()
+    if made and not run.state.plain.exists():
+        sealed = run.project.relative(run.instance.sealed_state)
+        journal = run.project.relative(run.instance.journal.path)
+        told = ", ".join(f"{address} ({id})" if id else address for address, id in made.items())
+        raise TerraformError(
+            f"{sealed} is gone, but these were made and not destroyed: {told}",
+            f"git checkout {sealed}",
+            f"if you have removed them all by hand: rm {journal}",
+        )
+    known = run.state.resources()
+    for address in run.instance.journal.unfinished():
+        if address.partition("[")[0] not in known:
+            console.warn(f"a run was killed while it made {address}: look for it in the cloud")
 
 
 def _recipe(run: Run) -> recipes.Recipe:
@@ -155,5 +194,6 @@ def terraform_of(run: Run) -> Terraform:
         interruptions=run.interruptions,
         fds=run.fds,
         variables=run.variables,
-        notice=run.note,
+        variables_fds=run.variables_fds,
+        notice=run.instance.journal.resource,
     )

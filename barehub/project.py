@@ -22,6 +22,9 @@ STAGES = ("provider", "dns", "binderhub")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123, 2.1), in lower case: it becomes part of host names and of cloud names."""
 
+RESERVED = ("shared",)
+"""``secrets/shared.yaml`` is for all instances."""
+
 OLDEST = {"terraform": (1, 6), "tofu": (1, 7)}
 """The oldest versions that behave as barehub expects of saved plans and of ``terraform_data``."""
 
@@ -80,6 +83,8 @@ class Project:
 
     def instance(self, name: str) -> Instance:
         """:raises UsageError: ``name`` cannot be an instance's name."""
+        if name in RESERVED:
+            raise UsageError(f"{name!r} cannot be an instance's name: the vault has a file of it")
         if not NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} cannot be an instance's name",
@@ -96,8 +101,8 @@ class Project:
             if NAME.fullmatch(path.parent.name)
         ]
 
-    def existing(self, name: str) -> Instance:
-        """:raises RecipeError: there is no instance of that name."""
+    def existing(self, name: str, *hints: str) -> Instance:
+        """:raises RecipeError: there is no instance of that name; ``hints`` are added to ours."""
         instance = self.instance(name)
         if instance.recipe.exists():
             return instance
@@ -106,7 +111,7 @@ class Project:
         raise RecipeError(
             f"there is no instance {name!r}: {self.relative(instance.recipe)} does not exist",
             f"did you mean {' or '.join(near)}?" if near else "invoke list",
-            f"invoke spawn --name {name} --recipe local",
+            *hints,
         )
 
     @cached_property

@@ -35,6 +35,7 @@ def apply_stages(run: Run) -> None:
         if plan.empty:
             console.step("terraform", "nothing to change")
             return
+        _agree(run, plan)
         known = {stage for stage in STAGES if plan.touching(stage)}
     run.changed = True
     for stage in STAGES[:-1]:
@@ -88,16 +89,18 @@ def _apply_plan(
 
 
 def _agree(run: Run, plan: Progress) -> None:
-    """Ask before something that exists is lost."""
-    if (losing := plan.losing()) and not run.agreed:
-        for address in losing:
-            console.say(f"  {plan.planned[address]}: {address}")
-        name = run.instance.name
-        console.confirm(
-            f"this plan loses {len(losing)} resources; type {name} to go on:",
-            name,
-            f"invoke spawn --name {name} --yes",
-        )
+    """Ask, once, before something that exists is lost."""
+    losing = [address for address in plan.losing() if address not in run.agreed_losses]
+    if not losing or run.agreed:
+        return
+    for address in losing:
+        console.say(f"  {plan.planned[address]}: {address}")
+    name = run.instance.name
+    what = "a resource" if len(losing) == 1 else f"{len(losing)} resources"
+    console.confirm(
+        f"this plan loses {what}; type {name} to go on:", name, f"invoke spawn --name {name} --yes"
+    )
+    run.agreed_losses.update(losing)
 
 
 def restart_if_dead(run: Run) -> None:
@@ -114,7 +117,7 @@ def restart_if_dead(run: Run) -> None:
 
 def destroy(run: Run) -> None:
     """Destroy stage by stage, last one first, and then whatever else the state knows."""
-    if not run.instance.living:
+    if not run.instance.living and not run.instance.journal.made():
         console.step("terraform", "there is no state: nothing to destroy")
         return
     for step in (
@@ -140,12 +143,8 @@ def destroy(run: Run) -> None:
 
 
 def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:
-    started = time.monotonic()
-    run.instance.journal.add("stage", stage=stage, destroy=True)
-    path, _ = terraform.plan(stage, target=target, destroy=True)
-    done = terraform.apply(stage, path)
-    if done.changes:
-        console.step(stage, done.summary(), time.monotonic() - started)
+    path, plan = terraform.plan(stage, target=target, destroy=True)
+    _apply_plan(run, terraform, stage, path, plan, meant=True)
 
 
 def forget_instance(run: Run) -> None:

@@ -7,6 +7,9 @@
 
 venv=${root:?}/.venv
 
+# What sets things up has no business with the vault's key.
+without_identity() { env -u SOPS_AGE_KEY -u SOPS_AGE_KEY_FILE -u SOPS_AGE_KEY_CMD "$@"; }
+
 say() { printf '%s\n' "$*" >&2; }
 
 die() { # die CODE PROBLEM [HINT...]
@@ -58,7 +61,7 @@ venv_start() {
     say "setting up .venv (once) with $("$python" -V 2>&1)"
     rm -rf "$venv"
     "$python" -m venv "$venv" || die 1 "cannot make $venv" "$python -m venv $venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    without_identity "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
         --no-deps --only-binary :all: --require-hashes -r <(pin_of_uv) >&2 ||
         die 1 "pip cannot install uv from requirements.lock" "can this machine reach a package index? pip config list"
     printf '%s\n' "$root" >"$venv/made-in"
@@ -74,11 +77,11 @@ venv_fill() {
     cp "$root/$lock" "$venv/lock.new"
     cp "$root/requirements.lock" "$venv/runtime.new"
     say "installing what $lock names"
-    env -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX "$venv/bin/uv" pip sync --quiet --require-hashes --compile-bytecode \
-        --python "$venv/bin/python" --build-constraints "$venv/lock.new" "$venv/lock.new" >&2 ||
+    without_identity env -u UV_SYSTEM_PYTHON -u UV_TARGET -u UV_PREFIX "$venv/bin/uv" pip sync \
+        --quiet --require-hashes --compile-bytecode --python "$venv/bin/python" --build-constraints "$venv/lock.new" "$venv/lock.new" >&2 ||
         die 1 "uv cannot install what $lock names" "the lines above say why; what is done already is kept for the next try"
     # python-hcl2 builds its parser once, for seconds, and keeps it beside itself.
-    "$venv/bin/python" -c 'import hcl2; hcl2.loads("")'
+    "$venv/bin/python" -c 'import hcl2; hcl2.loads("")' 2>/dev/null || true
     mv "$venv/runtime.new" "$venv/requirements.lock"
     mv "$venv/lock.new" "$venv/$lock"
 }

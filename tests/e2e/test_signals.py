@@ -68,7 +68,7 @@ def test_an_interrupt_ends_a_run_in_order(ready: Cli, number: signal.Signals) ->
     out, err = run.communicate(timeout=60)
     assert run.returncode == 130, err
     assert out == ""
-    assert "terraform finishes what is under way" in err
+    assert "terraform is asked to stop" in err
     assert "interrupted" in err
     assert _state(ready)["machine"] == "tainted"
     assert sessions() == []
@@ -136,6 +136,6 @@ def test_a_kill_while_terraform_is_still_at_work_keeps_everyone_out(ready: Cli) 
     run.communicate(timeout=60)
     second = ready("spawn", "--name", "demo", "--timeout", "1")
     assert second.code == 1, second
-    assert "terraform may still be finishing its work" in second.err
+    assert "what it started is still at work" in second.err
     _wait_for_the_orphan(ready)
     assert ready("clean").code == 0

@@ -49,8 +49,8 @@ def test_ctrl_c_ends_the_run_in_order(ready: Cli) -> None:
     terminal = _spawn(ready)
     terminal.type("\x03")
     assert terminal.end() == 130
-    assert "terraform finishes what is under way" in terminal.text, terminal.raw
-    assert "error: interrupted" in terminal.text
+    assert "terraform is asked to stop" in terminal.text, terminal.raw
+    assert "error: spawn was interrupted" in terminal.text
     assert (ready.instance("demo") / "terraform.tfstate.sops").exists()
     assert not (ready.instance("demo") / ".lock").exists()
 
