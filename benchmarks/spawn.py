@@ -129,7 +129,8 @@ def _measure(folder: Path, memory: Path, seconds: int, count: int) -> tuple[floa
     for _ in range(count):
         for argv, times in ((["bash", "-c", BY_HAND], by_hand), (spawn, ours)):
             shutil.rmtree(instance / ".terraform", ignore_errors=True)
-            (instance / "terraform.tfstate.sops").unlink(missing_ok=True)
+            for name in ("terraform.tfstate.sops", "journal.jsonl"):
+                (instance / name).unlink(missing_ok=True)
             times.append(run(argv))
     return statistics.median(by_hand), statistics.median(ours)
 

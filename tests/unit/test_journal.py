@@ -47,3 +47,24 @@ def test_a_name_stays_whole_even_where_a_secret_has_the_same_text(tmp_path: Path
     journal = Journal(tmp_path / "journal.jsonl")
     journal.add("endpoint", url="https://neurolibre.localhost:1")
     assert journal.events()[0]["url"] == "https://neurolibre.localhost:1"
+
+
+def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    for kind, name, action in (
+        ("start", "a", "create"),
+        ("done", "a", "create"),
+        ("start", "b", "create"),
+        ("done", "b", "create"),
+        ("start", "b", "delete"),
+        ("done", "b", "delete"),
+        ("start", "c", "create"),
+        ("failed", "c", "create"),
+        ("start", "d", "create"),
+    ):
+        journal.resource(kind, name, action, "id-1" if name == "a" else "")
+    assert journal.made() == {"a": "id-1"}
+    assert journal.unfinished() == ["d"]
+    journal.add("destroyed")
+    assert journal.made() == {}
+    assert journal.unfinished() == []
