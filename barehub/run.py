@@ -137,11 +137,11 @@ def _close(run: Run, failure: BaseException | None) -> None:
     try:
         run.close()
         console.step("clean", "session removed; no key, plan or plain state is left")
-    except BarehubError as error:
+    except (BarehubError, OSError) as error:
         if failure is None:
             raise
-        console.warn(error.problem)
-        for hint in error.hints:
+        console.warn(error.problem if isinstance(error, BarehubError) else str(error))
+        for hint in error.hints if isinstance(error, BarehubError) else ():
             console.hint(hint)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import ended
+
 from .conftest import Cli
 
 CANARY = 'CANARY-life-"v4lue"/é'
@@ -130,7 +132,7 @@ def test_a_hub_is_spawned_verified_and_torn_down(cli: Cli, tmp_path: Path) -> No
     gone = cli("teardown", "--yes")
     assert gone.code == 0, gone
     assert sorted(path.name for path in instance.iterdir()) == ["journal.jsonl", "main.tf"]
-    assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
+    assert ended(pid, seconds=5)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(
             ("127.0.0.1", urllib.parse.urlsplit(endpoint).port or 0), timeout=5

@@ -13,6 +13,7 @@ import pytest
 
 from barehub import process, session
 from barehub.errors import BarehubError, LeftoverError, ToolError, VaultError
+from tests.processes import ended
 
 PURPOSE = session.Purpose("/nowhere", "demo", "spawn")
 
@@ -145,20 +146,6 @@ def _agent_keys(env: dict[str, str]) -> str:
     return process.run(["ssh-add", "-l"], env=process.environment(env)).text
 
 
-def _ended(pid: int) -> bool:
-    deadline = time.monotonic() + 20  # ssh-agent looks for its parent every 10 s
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True  # ended, and not yet collected by a slow init
-        time.sleep(0.1)
-    return False
-
-
 @pytest.mark.parametrize(
     "spoil", [lambda k: k, lambda k: k.replace("\n", "\r\n"), str.strip, lambda k: "\n" + k]
 )
@@ -168,7 +155,7 @@ def test_the_agent_holds_the_key_and_ends_with_the_session(key: str, spoil: obje
     env = own.start_agent(spoil(key))
     assert "ED25519" in _agent_keys(env)
     own.close()
-    assert _ended(int(env["SSH_AGENT_PID"]))
+    assert ended(int(env["SSH_AGENT_PID"]))
     assert "ED25519" not in _agent_keys(env)
 
 
@@ -202,7 +189,7 @@ def test_the_agent_of_a_killed_run_ends_by_itself(key: str) -> None:
     pid = int(child.stdout.readline())
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    assert _ended(pid)
+    assert ended(pid)
 
 
 BUSY = """

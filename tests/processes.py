@@ -1,0 +1,22 @@
+"""What tests ask of processes that are not their children."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def ended(pid: int, seconds: float = 20) -> bool:
+    """Whether a process ends within ``seconds``; one that only waits to be collected has."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
