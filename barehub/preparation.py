@@ -129,6 +129,11 @@ def _domain(run: Run) -> str:
     return str(_recipe(run).calls["dns"].get("domain", ""))
 
 
+def _plain(address: str) -> str:
+    """A resource's address without the indices of its instances."""
+    return re.sub(r"\[[^]]*]", "", address)
+
+
 def _told(arguments: dict[str, list[str]]) -> str:
     return "; ".join(f"{stage}: {', '.join(names)}" for stage, names in arguments.items())
 
@@ -173,10 +178,11 @@ def open_state(run: Run) -> None:
             f"git checkout {sealed}",
             f"if you have removed them all by hand: rm {journal}",
         )
-    known = run.state.resources()
-    for address in run.instance.journal.unfinished():
-        if address.partition("[")[0] not in known:
-            console.warn(f"a run was killed while it made {address}: look for it in the cloud")
+    known = {_plain(address) for address in run.state.resources()}
+    for address in [*made, *run.instance.journal.unfinished()]:
+        if _plain(address) not in known:
+            id = f" ({made[address]})" if made.get(address) else ""
+            console.warn(f"the state does not know of {address}{id}, which a run made or began")
 
 
 def _recipe(run: Run) -> recipes.Recipe:

@@ -33,6 +33,11 @@ def where(c, file):
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_chosen_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BAREHUB_PYTHON", raising=False)
+
+
 def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """A finished process: its inherited environment, with ``env`` on top."""
     return subprocess.run(
