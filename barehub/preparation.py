@@ -129,11 +129,6 @@ def _domain(run: Run) -> str:
     return str(_recipe(run).calls["dns"].get("domain", ""))
 
 
-def _plain(address: str) -> str:
-    """A resource's address without the indices of its instances."""
-    return re.sub(r"\[[^]]*]", "", address)
-
-
 def _told(arguments: dict[str, list[str]]) -> str:
     return "; ".join(f"{stage}: {', '.join(names)}" for stage, names in arguments.items())
 
@@ -178,9 +173,17 @@ def open_state(run: Run) -> None:
             f"git checkout {sealed}",
             f"if you have removed them all by hand: rm {journal}",
         )
-    known = {_plain(address) for address in run.state.resources()}
-    for address in [*made, *run.instance.journal.unfinished()]:
-        if _plain(address) not in known:
+    _account(run, made)
+
+
+def _account(run: Run, made: dict[str, str]) -> None:
+    """See what became of all that runs made, and of what they were making when they were killed."""
+    begun = run.instance.journal.unfinished()
+    for address in run.state.taint(begun):
+        console.warn(f"{address} was never finished, because a run was killed: it is made again")
+    known = run.state.resources()
+    for address in [*made, *begun]:
+        if address not in known:
             id = f" ({made[address]})" if made.get(address) else ""
             console.warn(f"the state does not know of {address}{id}, which a run made or began")
 

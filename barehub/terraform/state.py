@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,32 @@ class State:
         return self._seal_if_newer(content)
 
     def resources(self) -> list[str]:
-        """The addresses of all managed resources."""
+        """The addresses of all instances of managed resources."""
         return [
-            ".".join(part for part in (r.get("module"), r["type"], r["name"]) if part)
-            for r in self._content().get("resources", [])
-            if r.get("mode") == "managed" and r.get("instances")
+            _address(resource, instance)
+            for resource in self._content().get("resources", [])
+            for instance in resource["instances"]
+            if resource.get("mode") == "managed"
         ]
+
+    def taint(self, addresses: Collection[str]) -> list[str]:
+        """Mark instances of resources as tainted, so that the next plan replaces them; which.
+
+        For what was being made when Terraform was killed: when anything else made it write its
+        state in that time, a resource stands there whose provisioners never ended, as if whole.
+        """
+        state = self._content()
+        found = []
+        for resource in state.get("resources", []):
+            for instance in resource["instances"]:
+                address = _address(resource, instance)
+                if address in addresses and resource.get("mode") == "managed":
+                    instance["status"] = "tainted"
+                    found.append(address)
+        if found:
+            state["serial"] += 1
+            self.plain.write_text(json.dumps(state))
+        return found
 
     def outputs(self) -> dict[str, Any]:
         """The root's outputs, sensitive ones too."""
@@ -165,6 +185,13 @@ class State:
     @property
     def _mark(self) -> Path:
         return self.plain.with_name("sealed.sha256")
+
+
+def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:
+    """As Terraform's events write it: ``module.provider.terraform_data.node["a"]``."""
+    parts = (resource.get("module"), resource["type"], resource["name"])
+    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+    return ".".join(part for part in parts if part) + key
 
 
 def _fingerprint(content: bytes) -> str:

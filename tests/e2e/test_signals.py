@@ -129,3 +129,45 @@ def test_a_kill_while_terraform_is_still_at_work_keeps_everyone_out(ready: Cli) 
     assert "what it started is still at work" in second.err
     _wait_for_the_orphan(ready)
     assert ready("clean").code == 0
+
+
+LATER = """
+resource "terraform_data" "later" {
+  provisioner "local-exec" { command = "sleep 1" }
+}
+"""
+
+
+def test_a_resource_that_was_never_finished_is_not_taken_for_whole(ready: Cli) -> None:
+    """Terraform itself is killed, after another resource made it write its state."""
+    folder = ready.instance("demo")
+    module = folder / "modules" / "provider" / "main.tf"
+    module.write_text(module.read_text().replace("sleep 3", "sleep 8; echo whole >> log") + LATER)
+    run = _spawn(ready)
+    terraform = _terraform_in(folder)
+    deadline = time.monotonic() + 30
+    done = '"resource-done", "address": "module.provider.terraform_data.later"'
+    while done not in (folder / "journal.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(terraform, signal.SIGKILL)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 5, err
+
+    again = ready("spawn", "--name", "demo", "--timeout", "1")
+    assert "module.provider.terraform_data.machine was never finished" in again.err, again
+    assert again.code == 8, again  # nothing listens at this recipe's endpoint
+    log = (folder / "log").read_text()
+    assert log.count("provider") == 2
+    assert log.endswith("whole\ndns\nbinderhub\n")
+    assert set(_state(ready).values()) == {"ok"}
+
+
+def _terraform_in(folder: Path) -> int:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").samefile(folder) and b"apply" in (entry / "cmdline").read_bytes():
+                return int(entry.name)
+        except OSError:
+            continue
+    raise AssertionError("terraform does not run")
