@@ -112,7 +112,7 @@ def vault() -> Iterator[Vault]:
 
 @verb(
     help={
-        "name": NAME,
+        "name": f"{NAME} (default: the only one)",
         "recipe": "make instances/NAME/main.tf from terraform/recipes/RECIPE.tf if there is none",
         "yes": "do not ask before something that exists is replaced or destroyed",
         "timeout": "seconds that the endpoint may take to become ready (900)",
@@ -148,7 +148,7 @@ def spawn(
         "name": f"{NAME} (default: every living one)",
         "url": "an endpoint that is no instance of ours, https://…",
         "ca-file": "trust this CA certificate (PEM) and no other",
-        "connect-to": "HOST:PORT to connect to instead of asking DNS (as curl's --connect-to)",
+        "connect-to": "HOST or HOST:PORT to connect to instead of asking DNS",
         "json": "one JSON document on stdout",
     }
 )
@@ -248,14 +248,17 @@ def clean(c: Context) -> None:
     from barehub.errors import LeftoverError
 
     # every command sweeps first, and says what it removed, or why it could not
-    for holder in session.living():
-        console.say(f"not touched: the session of {holder}, which is at work")
-    if dead := len(session.present()) - len(session.living()):
+    living = session.living()
+    for holder in living:
+        what = "is at work" if holder.alive else "was killed, and what it started is still at work"
+        console.say(f"not touched: the session of {holder}, which {what}")
+    if dead := len(session.present()) - len(living):
         raise LeftoverError(
             f"{dead} sessions of killed runs could not be removed: the warnings above say why",
             f"ls {session.home()}",
         )
-    console.step("clean", "no killed run has left anything")
+    if all(holder.alive for holder in living):
+        console.step("clean", "nothing of a killed run is left")
 
 
 # The vault
@@ -299,8 +302,7 @@ def vault_set(c: Context, key: str, name: str = "") -> None:
     with vault() as store:
         file = store.file(_checked(name))
         store.check_key(key)
-        if name and not project().instance(name).recipe.exists():
-            console.warn(f"there is no instance {name} yet")
+        _warn_of_unknown(name)
         store.update(file, {key: console.secret(key)})
     console.step("vault", f"{key} is in {project().relative(file)}")
 
@@ -334,6 +336,7 @@ def vault_show(c: Context, name: str = "", reveal: bool = False, json: bool = Fa
     """
     from barehub import overview
 
+    _warn_of_unknown(name)
     with vault() as store:
         leaves = store.read(_checked(name)).leaves()
     overview.show_secrets(leaves, reveal=reveal, as_json=json)
@@ -355,6 +358,13 @@ def vault_check(c: Context) -> None:
         console.step("vault", "there is none yet")
         return
     overview.show_problems(problems)
+
+
+def _warn_of_unknown(name: str) -> None:
+    from barehub.console import console
+
+    if name and not project().instance(name).recipe.exists():
+        console.warn(f"there is no instance {name} yet")
 
 
 def _checked(name: str) -> str | None:

@@ -66,7 +66,7 @@ def verify_endpoint(run: Run, seconds: float) -> None:
 
 def failure_of(report: Report, *hints: str) -> BarehubError:
     """The error for a report that is no pass."""
-    failed = [f.id for f in report.findings if f.status == "fail" and f.severity == "error"]
+    failed = [finding.id for finding in report.failures]
     if report.verdict == "not-ready":
         return NotReadyError(f"{report.target.url} is not ready: {', '.join(failed)}", *hints)
     return CheckFailed(f"{report.target.url} is not what it must be: {', '.join(failed)}", *hints)

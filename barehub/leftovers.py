@@ -10,13 +10,13 @@ from pathlib import Path
 from barehub import process
 from barehub.project import Instance
 
-GENERATED = ("hub", ".terraform", "barehub*.tf.json", "*.tfstate*", "*.tfplan", "errored.tfstate")
+GENERATED = ("hub", ".terraform", "barehub*.tf.json", "*.tfstate*", "*.tfplan")
 """What a run makes in an instance's folder; the recipe and the journal are not among it."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that is still there, and the command that removes it."""
+    """One thing that is still there, and the command that removes or shows it."""
 
     what: str
     remove: str

@@ -34,8 +34,6 @@ from barehub.terraform import recipe as recipes
 
 Step = Callable[[Run], None]
 
-VERIFY_SECONDS = 15 * 60.0
-
 
 def spawn(
     project: Project,
@@ -44,7 +42,7 @@ def spawn(
     recipe: str | None,
     interruptions: Interruptions,
     agreed: bool = False,
-    seconds: float = VERIFY_SECONDS,
+    seconds: float,
 ) -> str:
     """Make the instance what its recipe says, verify it, and return its endpoint.
 
@@ -128,7 +126,7 @@ def _run(
 def prove_gone(instance: Instance) -> None:
     """Look for anything that the teardown should have removed.
 
-    :raises LeftoverError: names each thing and the command that removes it
+    :raises LeftoverError: names each thing and the command that removes or shows it
     """
     event = instance.journal.last("endpoint") or {}
     left = leftovers.of(instance, event.get("connect_to"))

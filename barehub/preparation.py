@@ -15,7 +15,7 @@ from barehub.terraform.driver import Terraform
 from barehub.vault import generate
 
 LOCAL_DOMAIN = re.compile(rf"({NAME.pattern}\.)+localhost")
-"""RFC 6761, 6.3: what the local authority may issue certificates for."""
+"""RFC 6761, 6.3: what the module dns/local takes: a name below localhost."""
 
 
 def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:

@@ -1,7 +1,8 @@
 """The only starter of processes: argument lists, environments, private input, signals.
 
-No shell ever parses what barehub passes on. Children run with umask 077 and in a session of their
-own, so that a Ctrl-C on the terminal reaches barehub alone, which then ends them in order.
+No shell ever parses what barehub passes on. Children run with umask 077 and, but for an editor, in
+a session of their own, so that a Ctrl-C on the terminal reaches barehub alone, which then ends them
+in order.
 """
 
 from __future__ import annotations
@@ -48,7 +49,6 @@ IDENTITY_VARIABLES = ("SOPS_AGE_KEY", "SOPS_AGE_SSH_PRIVATE_KEY")
 class Finished:
     """A process that has ended."""
 
-    argv: tuple[str, ...]
     code: int
     stdout: bytes
     stderr: bytes
@@ -93,7 +93,7 @@ def run(
         except BaseException:
             child.kill()
             raise
-    return Finished(tuple(map(str, argv)), child.returncode, out, err)
+    return Finished(child.returncode, out, err)
 
 
 def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
@@ -170,7 +170,7 @@ def _not_started(program: str | Path, error: OSError) -> ToolError:
 
 @dataclass(frozen=True)
 class PrivateFile:
-    """Bytes that a child can open by a name, and that have no name on any disk."""
+    """Bytes that a child can open by a name, and that on Linux have no name on any disk."""
 
     path: str
     fds: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Finds the project's root, its instances and its tools."""
+"""The project: its recipes, its instances and its tools."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ RESERVED = ("shared",)
 """``secrets/shared.yaml`` is for all instances."""
 
 OLDEST = {"terraform": (1, 6), "tofu": (1, 7)}
-"""The oldest versions that behave as barehub expects of saved plans and of ``terraform_data``."""
+"""The oldest versions that behave as barehub expects of saved plans and of ``terraform_data``;
+scripts/install-tools, which runs before this can be imported, has the same."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ class Run:
 
     project: Project
     instance: Instance
-    command: str
     interruptions: Interruptions
     lock: Lock
     session: Session
@@ -120,7 +119,7 @@ def opened(
             raise
         vault = Vault(project.root, own.folder)
         state = State(own.state, instance.sealed_state, vault.seal)
-        run = Run(project, instance, command, interruptions, lock, own, vault, state, agreed)
+        run = Run(project, instance, interruptions, lock, own, vault, state, agreed)
         failure: BaseException | None = None
         try:
             with interruptions.allowed():
@@ -159,12 +158,10 @@ def _advice(lock: Lock, holder: Holder) -> str:
     return f"that run was killed; what it started is still at work, wait for it: {keepers}"
 
 
-def swept(awaited: tuple[str, str] | None = None) -> list[str]:
-    """Save and remove what killed runs left on this machine; a line for each, already printed."""
-    lines = session.sweep(_recover, awaited)
-    for line in lines:
+def swept(awaited: tuple[str, str] | None = None) -> None:
+    """Save and remove what killed runs left on this machine, and print a line for each."""
+    for line in session.sweep(_recover, awaited):
         console.step("sweep", line)
-    return lines
 
 
 def _recover(dead: Abandoned) -> str | None:

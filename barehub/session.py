@@ -49,8 +49,8 @@ class Purpose:
 class Session:
     """A private folder; ``fds`` hold its lock and go to every child that may outlive us."""
 
-    def __init__(self, folder: Path, lock: Lock, purpose: Purpose) -> None:
-        self.folder, self.lock, self.purpose = folder, lock, purpose
+    def __init__(self, folder: Path, lock: Lock) -> None:
+        self.folder, self.lock = folder, lock
         self._agent: _Agent | None = None
 
     @property
@@ -164,7 +164,7 @@ def create(purpose: Purpose) -> Session:
     (unborn / "session.json").write_text(json.dumps(purpose.__dict__))
     folder = unborn.rename(base / unborn.name.removeprefix(".new-"))
     lock.path = folder / "lock"
-    return Session(folder, lock, purpose)
+    return Session(folder, lock)
 
 
 def home() -> Path:

@@ -86,7 +86,7 @@ def _measure(folder: Path, memory: Path, seconds: int, count: int) -> tuple[floa
     project, home, scratch = folder / "project", folder / "home", memory / "by-hand"
     for path in (project, home, scratch):
         path.mkdir()
-    for part in ("tasks.py", "barehub", "terraform", "secrets"):
+    for part in ("tasks.py", "barehub", "terraform"):
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, project / part)

@@ -27,9 +27,8 @@ DECLARATIONS = "barehub.tf.json"
 OVERRIDES = "barehub_override.tf.json"
 
 OUTPUTS = {
-    "provider": ("public_ip", "admin_user"),
     "dns": ("domain",),
-    "binderhub": ("endpoint", "connect_to", "ca_file", "builds", "service", "binder_version"),
+    "binderhub": ("endpoint", "connect_to", "ca_file", "builds", "service"),
 }
 """What barehub wants to know of each module, where the module tells it."""
 

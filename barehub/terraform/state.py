@@ -2,7 +2,7 @@
 
 The sealed file is written again while Terraform runs, whenever the state has changed, so that a
 crash loses at most the last moment; and a session that was killed is sealed by the next command.
-Sealing and unsealing are the vault's, handed in by the pipeline.
+Sealing and unsealing are the vault's, handed in by the run.
 """
 
 from __future__ import annotations

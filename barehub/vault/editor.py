@@ -69,7 +69,7 @@ def _command() -> list[str]:
 
 
 def _is_vim(program: str) -> bool:
-    """Whether it is Vim or Neovim, under whatever name: many systems call it ``vi``."""
+    """Whether it is Vim or Neovim, under its usual names: many systems call it ``vi``."""
     found = shutil.which(program)
     if not found or not re.match(r"(g|m|n)?vi|ex|view", Path(found).resolve().name):
         return False

@@ -109,7 +109,11 @@ def _check_names(tree: Tree, file: str) -> None:
             raise VaultError(f"{file}: environment.{name} is no name of a variable", _EDIT)
         if isinstance(value, (dict, list)):
             raise VaultError(f"{file}: environment.{name} is not a text or a number", _EDIT)
-        if name.startswith(process.SCRUBBED + process.IDENTITY_VARIABLES):
+        if name.startswith(process.IDENTITY_VARIABLES):
+            raise VaultError(
+                f"{file}: environment.{name} names a private key, which no child may inherit", _EDIT
+            )
+        if name.startswith(process.SCRUBBED):
             raise VaultError(
                 f"{file}: environment.{name} would make terraform write secrets elsewhere", _EDIT
             )

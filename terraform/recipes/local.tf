@@ -1,5 +1,6 @@
 # A BinderHub on this machine: no cloud, no Docker, no Kubernetes; builds are faked.
-# What is <redacted> comes from the vault. (Terraform cannot fill an argument that is left out.)
+# What is <vault> comes from the vault. (A required argument cannot
+# be left out: Terraform demands it of this file.)
 
 module "provider" {
   source = "../../terraform/provider/local"
@@ -24,9 +25,9 @@ module "binderhub" {
   admin_user     = module.provider.admin_user
   binder_version = "0.1.0"
 
-  hub_token       = "<redacted>"
-  cookie_secret   = "<redacted>"
-  tls_certificate = "<redacted>"
-  tls_key         = "<redacted>"
-  ca_certificate  = "<redacted>"
+  hub_token       = "<vault>"
+  cookie_secret   = "<vault>"
+  tls_certificate = "<vault>"
+  tls_key         = "<vault>"
+  ca_certificate  = "<vault>"
 }

@@ -108,7 +108,7 @@ def test_a_recipe_of_the_old_procedure_is_completed_and_stays_as_it_is(instance:
         for resource in state["resources"]
     }
     assert inputs == {"master": VALUES["docker_password"], "hub": VALUES["cloudflare_token"]}
-    assert state["outputs"]["barehub_provider_public_ip"]["value"] == "192.0.2.1"
+    assert state["outputs"]["barehub_dns_domain"]["value"] == "demo.conp.cloud"
     assert instance.recipe.read_text() == NEUROLIBRE
 
 

@@ -4,7 +4,7 @@ A process is known by its number and the moment of its start, never by its name,
 process which was given the same number later is left alone. Python 3.9 or later, nothing else.
 """
 
-# A program of its own, outside of the package: it starts processes and prints.
+# Part of hub.py, which is outside of the package: it starts processes and prints.
 # ruff: noqa: T201, TID251
 
 from __future__ import annotations
