@@ -54,6 +54,9 @@ def _ruled() -> Iterator[None]:
     process.harden()
     try:
         try:
+            # after our own end: what is printed and the exit code then tell what came of it
+            for number in interruptions.SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
             with interruptions.installed():
                 _begin()
                 yield
@@ -168,7 +171,7 @@ def verify(
     from barehub import checking
 
     targets = checking.targets(project(), name, url, ca_file, connect_to)
-    checking.verify_all(targets, as_json=json)
+    checking.verify_all(targets, as_json=json, interruptions=interruptions)
 
 
 @verb(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from barehub.console import console
 from barehub.endpoint import failure_of, target_of
 from barehub.errors import UsageError
+from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.verify import Report, Target, parse, verify
 
@@ -31,13 +32,13 @@ def targets(project: Project, name: str, url: str, ca_file: str, connect_to: str
     return [target_of(instance) for instance in living]
 
 
-def verify_all(goals: Sequence[Target], *, as_json: bool) -> None:
+def verify_all(goals: Sequence[Target], *, as_json: bool, interruptions: Interruptions) -> None:
     """Verify each endpoint, print what was found, and fail if one of them is not right.
 
     :raises CheckFailed: an endpoint is not what it must be
     :raises NotReadyError: an endpoint is not there (yet), and nothing worse
     """
-    reports = [_verify(goal, as_json) for goal in goals]
+    reports = [_verify(goal, as_json, interruptions) for goal in goals]
     if as_json:
         documents = [report.document() for report in reports]
         console.out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
@@ -46,10 +47,10 @@ def verify_all(goals: Sequence[Target], *, as_json: bool) -> None:
         raise min(failures, key=lambda failure: failure.exit_code)
 
 
-def _verify(goal: Target, as_json: bool) -> Report:
-    with console.working("verify") as work:
+def _verify(goal: Target, as_json: bool, interruptions: Interruptions) -> Report:
+    with interruptions.polled(), console.working("verify") as work:
         work.now(goal.url)
-        report = verify(goal)
+        report = verify(goal, stop=interruptions.check)
     if not as_json:
         for line in report.lines(console.paint):
             console.say(line)

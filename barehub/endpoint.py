@@ -47,7 +47,7 @@ def verify_endpoint(run: Run, seconds: float) -> None:
     """
     started = time.monotonic()
     goal = target_of(run.instance)
-    with console.working("verify") as work:
+    with run.interruptions.polled(), console.working("verify") as work:
 
         def stop() -> None:
             run.interruptions.check()

@@ -87,7 +87,7 @@ class Journal:
         """The resources whose creation began in this life, and of which nothing was heard since."""
         begun: dict[str, None] = {}
         for event in self.life():
-            if event["event"] == "resource-start" and event.get("action") != "delete":
+            if event["event"] == "resource-start" and event.get("action") == "create":
                 begun[event["address"]] = None
             elif event["event"] in ("resource-done", "resource-failed"):
                 begun.pop(event["address"], None)

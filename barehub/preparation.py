@@ -54,7 +54,8 @@ def _free_port() -> int:
 
 def read_recipe(run: Run) -> None:
     """See that the recipe can be read and has its three modules."""
-    run.recipe = recipes.read(run.instance)
+    with run.interruptions.polled():
+        run.recipe = recipes.read(run.instance)
 
 
 def make_vault(run: Run) -> None:
@@ -104,7 +105,9 @@ def complete_recipe(run: Run) -> None:
     """
     recipe = _recipe(run)
     file = run.project.relative(run.instance.recipe)
-    if unwritten := recipe.unwritten():
+    with run.interruptions.polled():  # the modules are parsed
+        unwritten = recipe.unwritten()
+    if unwritten:
         lines = [f'{n} = "<vault>"' for names in unwritten.values() for n in names]
         raise RecipeError(
             f"{file} leaves out required arguments: {_told(unwritten)}",

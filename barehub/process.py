@@ -224,6 +224,7 @@ class Interruptions:
         self._untold: list[str] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._held = 0
+        self._polled = 0
         self._raised = False
         self._told = False
 
@@ -274,6 +275,20 @@ class Interruptions:
         finally:
             self._held = held
 
+    @contextmanager
+    def polled(self) -> Iterator[None]:
+        """Nothing is interrupted in here but by :meth:`check`, and at the end.
+
+        For code of others that catches whatever a handler raises: asyncio logs it and goes on
+        without what it was about to do, lark wraps it in an error of its own.
+        """
+        self._polled += 1
+        try:
+            yield
+        finally:
+            self._polled -= 1
+        self.check()
+
     def check(self) -> None:
         """:raises Interrupted: when a signal came."""
         if self.count and not self._held:
@@ -284,7 +299,8 @@ class Interruptions:
         self.count += 1
         if self._child is not None:
             self._interrupt_child(self._child)
-        elif not self._held and not self._raised:  # once: a second one must not cut the end short
+        elif not (self._held or self._polled or self._raised):
+            # once: a second one must not cut the end short
             self._raised = True
             raise Interrupted()
 

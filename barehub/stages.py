@@ -108,7 +108,8 @@ def restart_if_dead(run: Run) -> None:
     event = run.instance.journal.last("endpoint")
     if run.changed or not event or not event.get("service"):
         return
-    report = verify(target_of(run.instance))
+    with run.interruptions.polled():
+        report = verify(target_of(run.instance), stop=run.interruptions.check)
     if any(f.id == "net.connect" and f.status == "fail" for f in report.findings):
         console.warn(f"{run.instance.name} does not answer: starting it again")
         address = f"module.binderhub.{event['service']}"

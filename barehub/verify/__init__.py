@@ -11,16 +11,17 @@ from barehub.verify.target import Target, parse
 __all__ = ["Finding", "Report", "Target", "parse", "verify", "wait"]
 
 
-def verify(target: Target) -> Report:
+def verify(target: Target, *, stop: Callable[[], None] = lambda: None) -> Report:
     """Climb the ladder dns, tcp, tls, http, binder once.
 
     Whatever is wrong with the endpoint is in the report: this raises nothing of its own.
+    ``stop`` is called several times a second and may raise.
     """
     import asyncio
 
-    from barehub.verify.probe import probe
+    from barehub.verify.waiting import once
 
-    return asyncio.run(probe(target))
+    return asyncio.run(once(target, stop))
 
 
 def wait(

@@ -22,6 +22,18 @@ ABOVE_TCP_SECONDS = 5.0
 TICK_SECONDS = 0.1
 
 
+async def once(target: Target, stop: Callable[[], None]) -> Report:
+    """See :func:`barehub.verify.verify`."""
+    task = asyncio.ensure_future(probe(target))
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=TICK_SECONDS)
+            stop()
+    finally:
+        task.cancel()
+    return task.result()
+
+
 async def until_ready(
     target: Target, seconds: float, now: Callable[[str], None], stop: Callable[[], None]
 ) -> Report:

@@ -61,6 +61,7 @@ def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
         ("start", "c", "create"),
         ("failed", "c", "create"),
         ("start", "d", "create"),
+        ("start", "a", "update"),
     ):
         journal.resource(kind, name, action, "id-1" if name == "a" else "")
     assert journal.made() == {"a": "id-1"}
