@@ -154,7 +154,8 @@ class Terraform:
                 pass_fds=[*self.fds, *(self.variables_fds if command == "plan" else ())],
                 output=output,
             )
-            with self.interruptions.guarding(child), console.working(label) as work:
+            working = console.working(label, DOING[command])
+            with self.interruptions.guarding(child), working as work:
                 # what the command before this one changed is sealed while this one starts
                 self.state.keep(at_once=True)
                 rest, running = b"", True
@@ -163,7 +164,10 @@ class Terraform:
                     *lines, rest = (rest + tail.read()).split(b"\n")
                     for line in lines:
                         progress.feed(line.decode(errors="replace"))
-                    work.now(progress.doing or DOING[command])
+                    if progress.doing:
+                        work.now(progress.doing)
+                    else:
+                        work.go_on()
                     self.interruptions.tell()
                     self.state.keep()
             self.state.adopt_errored()
