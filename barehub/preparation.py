@@ -99,7 +99,7 @@ def fetch_modules(run: Run) -> None:
 
 
 def complete_recipe(run: Run) -> None:
-    """Fill what the recipe leaves out from the vault.
+    """Fill the recipe's placeholders, and optional arguments that it leaves out, from the vault.
 
     :raises RecipeError: something is missing; all of it is named at once.
     """

@@ -89,8 +89,13 @@ def _apply_plan(
 
 
 def _agree(run: Run, plan: Progress) -> None:
-    """Ask, once, before something that exists is lost."""
-    losing = [address for address in plan.losing() if address not in run.agreed_losses]
+    """Ask, once, before something that exists is lost.
+
+    What is tainted and was never whole holds nothing of anybody's yet.
+    """
+    never_whole = plan.tainted - run.instance.journal.made().keys()
+    known = run.agreed_losses | never_whole
+    losing = [address for address in plan.losing() if address not in known]
     if not losing or run.agreed:
         return
     for address in losing:

@@ -49,8 +49,8 @@ class Progress:
     notice: Notice = lambda kind, address, action, id: None
     changes: dict[str, list[str]] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
-    unfinished: set[str] = field(default_factory=set)
-    """What a plan replaces because its creation failed (tainted): there is nothing to lose."""
+    tainted: set[str] = field(default_factory=set)
+    """What a plan replaces because it is tainted: its creation failed, or a person marked it."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     under_way: dict[str, str] = field(default_factory=dict)
@@ -101,8 +101,7 @@ class Progress:
 
     def losing(self) -> list[str]:
         """The addresses that a plan destroys, or replaces."""
-        lost = [a for a, action in self.planned.items() if action in ("delete", "replace")]
-        return [address for address in lost if address not in self.unfinished]
+        return [a for a, action in self.planned.items() if action in ("delete", "replace")]
 
     def summary(self) -> str:
         """``2 created, 1 destroyed``."""
@@ -116,7 +115,7 @@ class Progress:
         address = change["resource"]["addr"]
         self.planned[address] = change["action"]
         if change.get("reason") == "tainted":
-            self.unfinished.add(address)
+            self.tainted.add(address)
 
     def _on_outputs(self, event: Event) -> None:
         actions = {output.get("action", "noop") for output in event["outputs"].values()}

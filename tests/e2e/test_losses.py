@@ -103,3 +103,37 @@ def test_the_ca_of_a_hub_was_removed_by_hand(ready: Cli) -> None:
         assert result.code == 6, result
         assert "demo has lost hub/ca.pem" in result.err
         assert "hint: invoke teardown --name demo" in result.err
+
+
+def _taint(cli: Cli) -> None:
+    """What `terraform taint` does, on the sealed state."""
+    sealed = cli.instance("demo") / "terraform.tfstate.sops"
+    state = unseal(sealed)
+    for resource in state["resources"]:
+        if resource["name"] == "machine":
+            resource["instances"][0]["status"] = "tainted"
+    state["serial"] += 1
+    (cli.instance("demo") / "errored.tfstate").write_text(json.dumps(state))
+
+
+def test_a_whole_resource_that_somebody_tainted_is_not_replaced_unasked(ready: Cli) -> None:
+    assert ready(*SPAWN).code == 8
+    _taint(ready)
+    refused = ready(*SPAWN)
+    assert refused.code == 1, refused
+    assert "replace: module.provider.terraform_data.machine" in refused.err
+    assert ready(*SPAWN, "--yes").code == 8
+    assert (ready.instance("demo") / "log").read_text().count("provider") == 2
+
+
+def test_a_creation_that_failed_is_tried_again_unasked(cli: Cli) -> None:
+    folder = cli.instance("demo")
+    slow_cloud.make(folder, "test -e ${path.root}/mended")
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
+    failed = cli(*SPAWN)
+    assert failed.code == 5, failed
+    (folder / "mended").touch()
+    again = cli(*SPAWN)
+    assert again.code == 8, again
+    assert (folder / "log").read_text() == "provider\nprovider\ndns\nbinderhub\n"
