@@ -1,80 +1,218 @@
 """``.sops.yaml``: who may read the vault (https://getsops.io/docs/#using-sops-yaml-conf).
 
 sops reads it itself when it encrypts. It is read here as well because sops takes a mistyped field
-for none at all, and then the rule holds for every file.
+for none at all, and then the rule holds for every file. The name of a reader is the comment beside
+the key, which sops and people read over:
+
+    age:
+      - age1…  # alice
 """
 
 from __future__ import annotations
 
 import functools
+import getpass
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barehub.errors import VaultError
+from barehub.errors import UsageError, VaultError
 from barehub.vault import files
 
 NAME = ".sops.yaml"
 
 TEMPLATE = """\
-# Who can read the vault: the age public keys below. Only whoever has the private key of one of them
-# can read it. After a change here run, for every file: sops updatekeys FILE
+# Who can read the vault: whoever has the private key of one of these. Change them with
+# invoke vault.add-recipient and vault.remove-recipient, or here, and then: invoke vault.sync
 creation_rules:
-  - path_regex: ^secrets/[^/]+\\.yaml$
-    age: {readers}
-  - path_regex: ^instances/[^/]+/terraform\\.tfstate(\\.torn)?\\.sops$
-    age: {readers}
+  - path_regex: ^(secrets/.+|instances/[^/]+/terraform\\.tfstate(\\.torn)?\\.sops)$
+    age:
 """
 
+TOP = ("creation_rules", "destination_rules", "stores", "keys")
+"""What may stand at the top: sops' own, and the list that YAML anchors are usually put into."""
 
-def write(root: Path, readers: Sequence[str]) -> None:
-    """Write a new policy: all that is sealed can be read by ``readers``."""
-    text = TEMPLATE.format(readers=",".join(readers))
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+KINDS = ("age1", "ssh-ed25519 ", "ssh-rsa ")
+"""How a recipient begins that sops encrypts to (https://getsops.io/docs/#encrypting-using-age)."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One creation rule: which files it is for, and who may read those."""
+
+    pattern: re.Pattern[str]
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What ``.sops.yaml`` says: ``names`` has the name of each reader's key, where one stands."""
+
+    text: str
+    rules: tuple[Rule, ...]
+    names: Mapping[str, str]
+
+    @classmethod
+    def read(cls, root: Path) -> Policy:
+        """:raises VaultError: there is no policy, or it is malformed."""
+        try:
+            return cls.parse((root / NAME).read_text())
+        except FileNotFoundError:
+            raise VaultError(
+                f"there is no vault: {NAME} does not exist", "invoke vault.init"
+            ) from None
+        except (OSError, UnicodeDecodeError):
+            raise VaultError(f"{NAME} cannot be read", f"ls -l {NAME}") from None
+
+    @classmethod
+    @functools.lru_cache(maxsize=8)
+    def parse(cls, text: str) -> Policy:
+        """:raises VaultError: it is not what sops and barehub can both read."""
+        rules: list[Rule] = []
+        names: dict[str, str] = {}
+        for number, node in enumerate(_rule_nodes(text), 1):
+            rule = _rule(_plain(node), f"{NAME} rule {number}")
+            rules.append(rule)
+            names.update(_names(text, node, rule.readers))
+        return cls(text, tuple(rules), names)
+
+    def readers(self, file: str) -> tuple[str, ...]:
+        """Who may read ``file`` (relative to the root): the recipients of the first rule that fits.
+
+        :raises VaultError: no rule fits.
+        """
+        for rule in self.rules:
+            if rule.pattern.search(file):
+                return rule.readers
+        raise VaultError(f"{NAME} has no rule for {file}", f"add one to {NAME}")
+
+    def everyone(self) -> tuple[str, ...]:
+        """The readers of any file."""
+        return tuple(dict.fromkeys(key for rule in self.rules for key in rule.readers))
+
+    def called(self, key: str) -> str:
+        """The name of a reader, else the beginning of its key."""
+        return self.names.get(key) or (key if len(key) < 24 else f"{key[:20]}…")
+
+    def with_reader(self, name: str, key: str) -> str:
+        """The text with ``key``, called ``name``, in every rule.
+
+        :raises UsageError: that name or that key is there already, or it cannot be a name.
+        :raises VaultError: the list stands in a form that only a person can edit.
+        """
+        if not NAMED.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a name: use letters, digits, and . _ @ -")
+        for known, called in self.names.items():
+            if called == name and known != key:
+                raise UsageError(f"{NAME} has another key of {name} already: {known}")
+        if all(key in rule.readers for rule in self.rules):
+            raise UsageError(f"{NAME} lists that key already, as {self.called(key)}")
+        return self._edited(lambda lines: [*(x for x in lines if x[0] != key), (key, name)])
+
+    def without_reader(self, key: str) -> str:
+        """The text without ``key``.
+
+        :raises VaultError: nobody would be left, or only a person can edit the list.
+        """
+        if any(set(rule.readers) == {key} for rule in self.rules):
+            raise VaultError(
+                f"{self.called(key)} is the only reader: nobody could read the vault any more",
+                "invoke vault.add-recipient NAME KEY",
+            )
+        return self._edited(lambda lines: [x for x in lines if x[0] != key])
+
+    def _edited(self, change: Callable[[list[tuple[str, str]]], list[tuple[str, str]]]) -> str:
+        text = self.text
+        for node, rule in reversed(list(zip(_rule_nodes(text), self.rules, strict=True))):
+            before = [(key, self.names.get(key, "")) for key in rule.readers]
+            after = change(before)
+            if after != before:
+                text = _with_list(text, _value(node, "age"), after)
+        made = Policy.parse(text)
+        wanted = [[key for key, _ in change([(k, "") for k in r.readers])] for r in self.rules]
+        if [list(rule.readers) for rule in made.rules] != wanted:
+            raise _by_hand()
+        return text
+
+
+def new(readers: Mapping[str, str]) -> str:
+    """The text of a new policy: all that is sealed can be read by ``readers`` (key to name)."""
+    return TEMPLATE + "".join(_line("      - ", key, name) for key, name in readers.items())
+
+
+def own_name() -> str:
+    """What a reader who makes a vault is called: ``ci`` in CI, else the name of the account."""
+    if os.environ.get("CI") == "true":
+        return "ci"
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, in a container
+        name = ""
+    return name if NAMED.fullmatch(name) else "me"
+
+
+def write(root: Path, text: str) -> None:
+    """Put ``text`` in the place of the old policy.
+
+    :raises VaultError: it cannot be written.
+    """
     files.replace(root / NAME, text.encode(), NAME)
 
 
 def readers(root: Path, target: Path) -> tuple[str, ...]:
-    """The recipients of ``target``, a path under ``root``: those of the first rule that fits.
+    """The recipients of ``target``, a path under ``root``.
 
     :raises VaultError: there is no policy, it is malformed, or no rule fits.
     """
-    try:
-        text = (root / NAME).read_text()
-    except FileNotFoundError:
-        raise VaultError(f"there is no vault: {NAME} does not exist", "invoke vault.init") from None
-    except (OSError, UnicodeDecodeError):
-        raise VaultError(f"{NAME} cannot be read", f"ls -l {NAME}") from None
-    relative = target.relative_to(root).as_posix()
-    for pattern, recipients in _rules(text):
-        if pattern.search(relative):
-            return recipients
-    raise VaultError(f"{NAME} has no rule for {relative}", f"add one to {NAME}")
+    return Policy.read(root).readers(target.relative_to(root).as_posix())
 
 
-@functools.lru_cache(maxsize=8)
-def _rules(text: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+def _rule_nodes(text: str) -> list[Any]:
     import yaml
 
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise VaultError(f"{NAME}{line} is not YAML") from None
-    if "AGE-SECRET-KEY-" in text.upper():
+    if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY-----" in text:
         raise VaultError(
             f"{NAME} holds a PRIVATE key: consider it leaked",
             "put its public key (age1…) there, and make a new identity",
         )
-    rules = content.get("creation_rules") if isinstance(content, dict) else None
-    if not isinstance(rules, list):
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        if re.search(r"^(<<<<<<< |>>>>>>> )", text, re.M):
+            raise VaultError(f"{NAME}{line}: conflict marker of git", f"edit {NAME}") from None
+        raise VaultError(f"{NAME}{line} is not YAML") from None
+    fields = root if isinstance(root, yaml.MappingNode) else yaml.MappingNode("", [])
+    rules = _value(fields, "creation_rules")
+    if not isinstance(rules, yaml.SequenceNode):
         raise VaultError(f"{NAME} has no list of creation_rules")
-    return tuple(_rule(rule, number) for number, rule in enumerate(rules, 1))
+    for key, _ in fields.value:
+        if key.value not in TOP:
+            raise VaultError(f"{NAME}: unknown field {key.value!r}", f"the fields are {TOP[0]}, …")
+    nodes: list[Any] = rules.value
+    return nodes
 
 
-def _rule(rule: Any, number: int) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    where = f"{NAME} rule {number}"
+def _value(mapping: Any, name: str) -> Any:
+    return next((value for key, value in mapping.value if key.value == name), None)
+
+
+def _plain(node: Any) -> Any:
+    """The value of a node; a field that is given twice counts as unknown."""
+    if node.id == "mapping":
+        names = [key.value for key, _ in node.value]
+        made = {key.value: _plain(value) for key, value in node.value}
+        return made | {f"{name} (twice)": "" for name in names if names.count(name) > 1}
+    return [_plain(item) for item in node.value] if node.id == "sequence" else node.value
+
+
+def _rule(rule: Any, where: str) -> Rule:
     if not isinstance(rule, dict):
         raise VaultError(f"{where} is not a mapping")
     for name in rule:
@@ -88,9 +226,78 @@ def _rule(rule: Any, number: int) -> tuple[re.Pattern[str], tuple[str, ...]]:
         raise VaultError(f"{where}: path_regex is not a regular expression") from None
     given = rule.get("age") or ""
     listed = given if isinstance(given, list) else str(given).split(",")
-    recipients = tuple(name for name in (str(item).strip() for item in listed) if name)
+    recipients = tuple(name for name in map(_without_comment, listed) if name)
     if not recipients:
         raise VaultError(f"{where} names no age recipient")
     if len(set(recipients)) < len(recipients):
         raise VaultError(f"{where} names a recipient twice")
-    return pattern, recipients
+    for recipient in recipients:
+        if not recipient.startswith(KINDS):
+            raise VaultError(
+                f"{where}: {recipient.split()[0][:24]!r} is no kind of recipient that sops knows",
+                f"a recipient begins with {', '.join(kind.strip() for kind in KINDS)}",
+            )
+    return Rule(pattern, recipients)
+
+
+def _without_comment(recipient: Any) -> str:
+    """An SSH key without what stands behind it, which is not part of the key."""
+    return " ".join(str(recipient).split()[:2])
+
+
+def _names(text: str, rule: Any, readers: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    value, lines = _value(rule, "age"), text.splitlines()
+    if value.id != "sequence" or value.flow_style:
+        return
+    for item, key in zip(value.value, readers, strict=True):
+        behind = lines[item.end_mark.line][item.end_mark.column :].strip()
+        if behind.startswith("#") and (name := behind.strip("# ")):
+            yield key, name
+
+
+def _with_list(text: str, value: Any, readers: list[tuple[str, str]]) -> str:
+    """``text`` with ``readers`` in the place of the list ``value``; other lines stay."""
+    first, last = value.start_mark, value.end_mark
+    if value.id == "sequence":
+        marks = [mark for item in value.value for mark in (item.start_mark, item.end_mark)]
+        if any(not first.index <= mark.index <= last.index for mark in marks):
+            raise _by_hand()  # an alias: the key stands elsewhere
+    lines = text.splitlines(keepends=True)
+    if value.id == "sequence" and not value.flow_style:
+        return _with_items(lines, value.value, readers)
+    start, stop = text.rindex("\n", 0, first.index) + 1, last.index
+    begun = text[start : first.index].rstrip()
+    indent = " " * (len(begun) - len(begun.lstrip(" -")) + 2)
+    rest, _, after = text[stop:].partition("\n")
+    if text[:stop].endswith("\n"):  # a folded text ends with its line
+        rest, after = "", text[stop:]
+    head = f"{begun}  {rest.strip()}".rstrip()
+    items = "".join(_line(f"{indent}- ", key, name) for key, name in readers)
+    return f"{text[:start]}{head}\n{items}{after}"
+
+
+def _with_items(lines: list[str], items: list[Any], readers: list[tuple[str, str]]) -> str:
+    known = {_without_comment(item.value): item for item in items}
+    kept = {key for key, _ in readers}
+    prefix = lines[items[-1].start_mark.line][: items[-1].start_mark.column]
+    added = "".join(_line(prefix, key, name) for key, name in readers if key not in known)
+    end = items[-1].end_mark.line
+    if not lines[end].endswith("\n"):
+        lines[end] += "\n"
+    lines[end] += added
+    for key, item in known.items():
+        if key not in kept:
+            for number in range(item.start_mark.line, item.end_mark.line + 1):
+                lines[number] = added if number == end else ""
+    return "".join(lines)
+
+
+def _line(prefix: str, key: str, name: str) -> str:
+    return f"{prefix}{key}  # {name}\n" if name else f"{prefix}{key}\n"
+
+
+def _by_hand() -> VaultError:
+    return VaultError(
+        f"the list of readers in {NAME} has a form that barehub does not edit",
+        f"edit {NAME} by hand, then: invoke vault.sync",
+    )

@@ -83,11 +83,13 @@ class Vault:
             if rules.exists():
                 me = self._admitted(policy.readers(self.root, shared))
             elif shared.exists():
-                me = self._admitted(recipients(shared.read_bytes()))
-                policy.write(self.root, recipients(shared.read_bytes()))
+                readers = recipients(shared.read_bytes())
+                me = self._admitted(readers)
+                names = dict.fromkeys(readers, "") | {me.recipient: policy.own_name()}
+                policy.write(self.root, policy.new(names))
             else:
                 me = _found_or_new(())[0]
-                policy.write(self.root, [me.recipient])
+                policy.write(self.root, policy.new({me.recipient: policy.own_name()}))
             if not shared.exists():
                 self._write_new(shared, NEW.encode(), "yaml")
         return me

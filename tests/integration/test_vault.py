@@ -212,7 +212,7 @@ def test_no_instance_may_take_the_name_of_the_shared_file(vault: Vault) -> None:
 def test_the_second_of_two_readers_can_read(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = policy.readers(vault.root, vault.file(None))
     other = pyrage.x25519.Identity.generate()
-    policy.write(vault.root, [*mine, str(other.to_public())])
+    policy.write(vault.root, policy.new(dict.fromkeys([*mine, str(other.to_public())], "")))
     vault.update(vault.file("demo"), {"variables.a": "b"})
     state = vault.root / "instances/demo/terraform.tfstate.sops"
     vault.seal(b"state", state)

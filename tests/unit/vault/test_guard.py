@@ -101,7 +101,7 @@ def test_sealed_states_are_looked_at(vault: Vault, file: Path) -> None:
 
 def test_a_reader_who_was_added_to_the_policy_only(vault: Vault, file: Path) -> None:
     (mine,) = policy.readers(vault.root, file)
-    policy.write(vault.root, [mine, "age1other"])
+    policy.write(vault.root, policy.new({mine: "", "age1other": ""}))
     texts = [p.text for p in guard.check(vault.root)]
     assert texts == ["age1other cannot read it and is in .sops.yaml"] * 3
 
