@@ -12,6 +12,9 @@ from pathlib import Path
 
 from barehub.errors import VaultError
 
+UNFINISHED = ".unfinished"
+"""How the name of a file ends that is being written: ciphertext, and after a kill a part of it."""
+
 _threads = threading.RLock()
 _held: set[Path] = set()
 
@@ -33,6 +36,8 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             _lock(fd)
             _held.add(folder)
+            for left in folder.glob(f".*{UNFINISHED}"):  # by a killed writer: we are alone
+                left.unlink(missing_ok=True)
             yield
         finally:
             _held.discard(folder)
@@ -54,7 +59,7 @@ def replace(path: Path, content: bytes, shown: str) -> None:
     :param shown: the file's name in an error.
     :raises VaultError: it cannot be written, for instance because the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}{UNFINISHED}")
     try:
         with alone(path.parent):
             try:
@@ -72,7 +77,7 @@ def replace(path: Path, content: bytes, shown: str) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)  # a killed writer's
+    path.unlink(missing_ok=True)  # a killed writer's, where folders cannot be locked
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:
         view = memoryview(content)

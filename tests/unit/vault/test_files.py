@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    (tmp_path / ".x.yaml.new").write_text("half")
+    (tmp_path / ".x.yaml.unfinished").write_text("half")
     files.replace(path, b"new", "x.yaml")
     assert path.read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["x.yaml"]
