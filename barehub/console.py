@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from barehub.errors import UsageError
-from barehub.redaction import FRAME, SHORTEST, Redactor
+from barehub.redaction import SHORTEST, Redactor, Stream, hidden_lines
 
 GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
 QUIET_SECONDS, HEARTBEAT_SECONDS = 2.0, 30.0
@@ -76,6 +76,18 @@ class Console:
         """Whether a person is there to answer a question."""
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
+    @property
+    def terminal(self) -> bool:
+        """Whether a person can be asked for what stays hidden, wherever stdin comes from.
+
+        That is on the terminal that controls us, unless we run there in the background.
+        """
+        try:
+            with open("/dev/tty") as tty:
+                return os.tcgetpgrp(tty.fileno()) == os.getpgrp()
+        except OSError:
+            return False
+
     def hide(self, values: Mapping[str, str]) -> list[str]:
         """Hide ``values`` (name to secret) in all later output; the names too short to hide.
 
@@ -84,14 +96,18 @@ class Console:
         """
         short = [name for name, value in values.items() if not self.redactor.add(value)]
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            for name in values.keys() - set(short):
-                for line in values[name].splitlines():
-                    if len(line.strip()) >= SHORTEST and not FRAME.fullmatch(line.strip()):
-                        self._write(self.err, f"::add-mask::{_escape_command(line)}")
+            masked = (part for value in values.values() for part in _masked(value))
+            for part in dict.fromkeys(masked):
+                self._write(self.err, f"::add-mask::{_escape_command(part)}")
         return short
 
     def redact(self, text: str) -> str:
+        """A whole ``text`` without any hidden value."""
         return self.redactor.clean(text)
+
+    def stream(self) -> Stream:
+        """The same for a text that comes in chunks, cut anywhere."""
+        return self.redactor.stream()
 
     def out(self, text: str) -> None:
         """A line for a script, on stdout."""
@@ -100,6 +116,15 @@ class Console:
     def exact(self, text: str) -> None:
         """A line on stdout exactly as it is: a value that was asked for, an address."""
         self._write(sys.stdout, text)
+
+    def content(self, content: bytes) -> None:
+        """Bytes on stdout exactly as they are: a file that was asked for."""
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except OSError:
+            pass
 
     def say(self, text: str = "") -> None:
         """A line for a person, on stderr."""
@@ -174,11 +199,7 @@ class Console:
         :raises UsageError: nothing was given.
         """
         if _is_terminal(sys.stdin):
-            try:
-                value = getpass.getpass(f"{key}: ")
-            except BaseException:
-                self._write(self.err, "")
-                raise
+            value = self.hidden(f"{key}: ")
         else:
             value = sys.stdin.read().removesuffix("\n")
         if not value:
@@ -189,6 +210,24 @@ class Console:
             )
         return value
 
+    def hidden(self, prompt: str) -> str:
+        """A line that a person types without an echo, on the terminal that controls us.
+
+        :raises UsageError: the terminal was closed, or gave no text.
+        """
+        if self._live:
+            self._live.stop()
+        try:
+            return getpass.getpass(prompt)
+        except BaseException as error:
+            self._write(self.err, "")
+            if isinstance(error, (EOFError, OSError, UnicodeDecodeError)):
+                raise UsageError(f"nothing was typed: {prompt.rstrip(': ')}") from None
+            raise
+        finally:
+            if self._live:
+                self._live.start()
+
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table on stdout, in columns, without lines, so that ``awk`` can read it."""
         cells = [tuple(headings), *(tuple(row) for row in rows)]
@@ -196,10 +235,15 @@ class Console:
         for row in cells:
             self.out("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
-    def annotate(self, kind: str, text: str) -> None:
-        """An annotation of GitHub Actions (``error``, ``warning``); nothing elsewhere."""
+    def annotate(self, kind: str, text: str, file: str = "", line: int = 0) -> None:
+        """An annotation of GitHub Actions (``error``, ``warning``); nothing elsewhere.
+
+        :param file: that it is about, by its path in the repository.
+        """
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            self._write(self.err, f"::{kind}::{_escape_command(self.redact(text))}")
+            place = _escape_command(file).replace(":", "%3A").replace(",", "%2C")
+            about = f" file={place}" + (f",line={line}" if line else "") if file else ""
+            self._write(self.err, f"::{kind}{about}::{_escape_command(self.redact(text))}")
 
     def _line(self, color: str, mark: str, label: str, text: str, seconds: float | None) -> None:
         took = f"  {self.paint(f'{seconds:.1f}s', DIM)}" if seconds is not None else ""
@@ -244,8 +288,11 @@ class Working:
         """A line that stays, printed while this goes on."""
         self.console._write(self.console.err, text)
 
+    def start(self) -> None:
+        """Go on after :meth:`stop`."""
+
     def stop(self) -> None:
-        pass
+        """Leave the screen to something else."""
 
     def _print(self, text: str) -> None:
         self._said = time.monotonic()
@@ -267,7 +314,7 @@ class _LiveWorking(Working):
             transient=True,
         )
         self._task = self._progress.add_task(text, total=None, label=label)
-        self._progress.start()
+        self.start()
         self.started = time.monotonic()
         self.console, self.text, self._latest = console, text, text
 
@@ -284,6 +331,9 @@ class _LiveWorking(Working):
 
         self._progress.console.print(Text.from_ansi(text))
 
+    def start(self) -> None:
+        self._progress.start()
+
     def stop(self) -> None:
         self._progress.stop()
 
@@ -298,6 +348,16 @@ def _is_terminal(stream: TextIO) -> bool:
         return bool(isatty and isatty())
     except ValueError:
         return False
+
+
+def _masked(value: str) -> list[str]:
+    """What GitHub Actions shall mask of a value: its lines, and the whole if that is safe.
+
+    Runners mask each line of what they are given as well: a short one ("}") would blacken the log.
+    """
+    lines = hidden_lines(value)
+    short = any(line and len(line.strip()) < SHORTEST for line in value.splitlines())
+    return lines if short or not lines else [value.strip(), *lines]
 
 
 def _escape_command(text: str) -> str:

@@ -74,6 +74,8 @@ def _warm_up() -> None:
     """Load, while the first steps wait for other programs, what later ones need: half a second."""
     with contextlib.suppress(Exception):  # the step that needs it fails better
         recipes.warm_up()
+        import ahocorasick_rs  # noqa: F401
+
         import barehub.verify.waiting  # noqa: F401
 
 

@@ -132,7 +132,8 @@ class Terraform:
 
     def _show(self, progress: Progress) -> None:
         errors = [line for d in progress.errors[:SHOWN_DIAGNOSTICS] for line in d.lines()]
-        for line in errors or progress.raw[-30:]:
+        raw = console.redact("\n".join(progress.raw)).splitlines()  # a secret may have many lines
+        for line in errors or raw[-30:]:
             console.say(f"  {line}")
         if (more := len(progress.errors) - SHOWN_DIAGNOSTICS) > 0:
             console.say(f"  and {more} more")
@@ -143,7 +144,7 @@ class Terraform:
         :raises Interrupted: a signal came meanwhile, whatever Terraform made of it.
         """
         argv = _CommandLine(self.tool.path).build(command, *args, **options)
-        progress = Progress(self.notice)
+        progress = Progress(self.notice, console.stream)
         log = self.scratch / f"{self._runs}-{label}-{command}.log"
         self._runs += 1
         with log.open("wb") as output, log.open("rb") as tail, self.interruptions.held():

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from barehub.redaction import Redactor, Stream
+
 Event = dict[str, Any]
 
 Notice = Callable[[str, str, str, str], None]
@@ -20,6 +22,10 @@ NOISE = (
     "Deprecated flag: -state",
 )
 """Warnings that every staged run with a state of its own causes, and that say nothing."""
+
+SHOWN_BEGINNING = 2
+"""Characters at the end of a line that are shown although a secret may begin with them: nearly
+every line ends like the beginning of something."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,12 @@ class Progress:
     """What one run of Terraform has done so far.
 
     ``notice(kind, address, action, id)`` is called for each resource, as it happens; the kinds are
-    ``start``, ``done`` and ``failed``, the actions Terraform's.
+    ``start``, ``done`` and ``failed``, the actions Terraform's. ``stream()`` takes the secrets out
+    of what others word: diagnostics, and what a resource's provisioners print.
     """
 
     notice: Notice = lambda kind, address, action, id: None
+    stream: Callable[[], Stream] = Redactor().stream
     changes: dict[str, list[str]] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)
@@ -55,6 +63,7 @@ class Progress:
     raw: list[str] = field(default_factory=list)
     under_way: dict[str, str] = field(default_factory=dict)
     outputs_change: bool = False
+    _streams: dict[str, Stream] = field(default_factory=dict)
 
     def feed(self, line: str) -> None:
         """One line of output, as JSON or, where Terraform forgets itself, as text."""
@@ -132,9 +141,30 @@ class Progress:
         self._hook(event, "failed")
 
     def _on_provision_progress(self, event: Event) -> None:
-        output = event["hook"].get("output", "").strip()
-        if output and "output suppressed" not in output and not output.startswith("Executing: "):
-            self.under_way[event["hook"]["resource"]["addr"]] = output.splitlines()[-1]
+        address = event["hook"]["resource"]["addr"]
+        output = event["hook"].get("output", "")
+        shown = self._without_secrets(address, output).strip()
+        if "output suppressed" in output or output.startswith("Executing: "):
+            return
+        if shown.strip("… "):
+            self.under_way[address] = shown.splitlines()[-1]
+
+    def _without_secrets(self, address: str, output: str) -> str:
+        """``output`` as it may be shown: a secret may have begun before it, or go on after it.
+
+        A line that a program does not end within 0.1 s comes in several events, without the blanks
+        before each cut.
+        """
+        stream = self._streams.setdefault(address, self.stream())
+        before, shown = stream.waiting, ""
+        while not output[:1].isspace() and stream.awaits(" "):
+            shown += stream.feed(" ")
+        shown = (shown + stream.feed(output)).removeprefix(before)
+        return shown + (stream.waiting if len(stream.waiting) <= SHOWN_BEGINNING else "…")
+
+    def _clean(self, text: str) -> str:
+        stream = self.stream()
+        return stream.feed(text) + stream.end()
 
     def _hook(self, event: Event, kind: str) -> Event:
         hook: Event = event["hook"]
@@ -144,6 +174,7 @@ class Progress:
             self.under_way[address] = f"{DOING.get(hook['action'], hook['action'])} {what}"
         else:
             self.under_way.pop(address, None)
+            self._streams.pop(address, None)
         self.notice(kind, address, hook["action"], str(hook.get("id_value", "")))
         return hook
 
@@ -155,8 +186,8 @@ class Progress:
         self.diagnostics.append(
             Diagnostic(
                 told["severity"],
-                told["summary"],
-                told.get("detail", ""),
+                self._clean(told["summary"]),
+                self._clean(told.get("detail", "")),
                 told.get("address", ""),
                 place,
             )

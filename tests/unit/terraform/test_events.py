@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
-from barehub.terraform.events import Progress
+import pytest
+
+from barehub.redaction import Redactor
+from barehub.terraform.events import SHOWN_BEGINNING, Progress
 
 
 def _hook(kind: str, address: str, action: str, **more: str) -> str:
@@ -75,3 +79,69 @@ def test_what_is_no_json_is_kept() -> None:
     progress.feed('{"half": ')
     progress.feed("")
     assert progress.raw == ["flag provided but not defined: -nope", '{"half":']
+
+
+# What provisioners print, without secrets
+
+ADDRESS = "module.provider.terraform_data.a"
+SECRET = "CANARY: correct horse"
+
+
+def _said(progress: Progress, *outputs: str) -> Iterator[str]:
+    """What is shown after each output, cut and trimmed as Terraform does it."""
+    for output in outputs:
+        if output.strip():
+            progress.feed(_hook("provision_progress", ADDRESS, "", output=output.rstrip()))
+        yield progress.doing
+
+
+def _hiding(*values: str) -> Progress:
+    redactor = Redactor()
+    for value in values:
+        redactor.add(value)
+    return Progress(stream=redactor.stream)
+
+
+@pytest.mark.parametrize("cut", range(1, len(SECRET)))
+def test_a_secret_that_is_cut_in_two_is_not_shown(cut: int) -> None:
+    first, second = _said(_hiding(SECRET), f"using {SECRET[:cut]}", f"{SECRET[cut:]} as told")
+    assert first == f"using {SECRET[:cut] if cut <= SHOWN_BEGINNING else '…'}"
+    assert second == "*** as told"
+
+
+def test_a_secret_that_comes_letter_by_letter_is_not_shown() -> None:
+    shown = list(_said(_hiding(SECRET), "now", *SECRET, "!", "then"))
+    assert set(shown[: len(SECRET)]) == {"now", "C", "CA"}
+    assert shown[-3:] == ["***", "!", "then"]
+
+
+def test_the_rest_of_a_line_that_only_began_like_a_secret_is_shown_once() -> None:
+    shown = _said(_hiding(SECRET), "made in CAN", "ADA", "state of the art C", "and more")
+    assert list(shown) == ["made in …", "ADA", "state of the art C", "and more"]
+
+
+def test_a_secret_goes_on_after_what_looks_like_terraforms_own_words() -> None:
+    progress = _hiding("Executing: CANARY and more")
+    assert "CANARY" not in "".join(_said(progress, "Executing: CAN", "ARY and more"))
+
+
+def test_two_resources_do_not_mix() -> None:
+    progress = _hiding(SECRET)
+    other = "module.provider.terraform_data.b"
+    progress.feed(_hook("provision_progress", ADDRESS, "", output="CANARY: corr"))
+    progress.feed(_hook("provision_progress", other, "", output="ect"))
+    assert progress.doing == "ect"
+    progress.feed(_hook("provision_progress", ADDRESS, "", output="ect horse."))
+    assert progress.under_way[ADDRESS] == "***."
+    progress.feed(_hook("apply_complete", ADDRESS, "create"))
+    progress.feed(_hook("provision_progress", ADDRESS, "", output="CANARY: corr"))
+    progress.feed(_hook("apply_errored", ADDRESS, "create"))
+    progress.feed(_hook("provision_progress", ADDRESS, "", output="ect horse."))
+    assert progress.doing == "ect horse."
+
+
+def test_a_secret_of_many_lines_is_hidden_in_a_diagnostic_as_a_whole() -> None:
+    progress = _hiding("CANARY {\n  a\n}")
+    told = {"severity": "error", "summary": "no: CANARY {", "detail": "it was CANARY {\n  a\n}."}
+    progress.feed(json.dumps({"type": "diagnostic", "diagnostic": told}))
+    assert progress.errors[0].lines() == ["no: ***", "  it was ***."]
