@@ -297,11 +297,6 @@ def vault_set(c: Context, key: str, name: str = "") -> None:
     """
     from barehub.console import console
 
-    if key in ("-h", "--help"):  # invoke takes it for the key
-        from invoke.main import program
-
-        program.print_task_help("vault.set")
-        return
     with vault() as store:
         file = store.file(_checked(name))
         store.check_key(key)
@@ -345,22 +340,21 @@ def vault_show(c: Context, name: str = "", reveal: bool = False, json: bool = Fa
     overview.show_secrets(leaves, reveal=reveal, as_json=json)
 
 
-@verb(name="check")
-def vault_check(c: Context) -> None:
-    """See that every secrets file is wholly encrypted, to the right readers; needs no key.
+@verb(
+    name="check",
+    help={
+        "staged": "look at the git index alone, and say nothing if all is well",
+        "json": "one JSON document on stdout",
+    },
+)
+def vault_check(c: Context, staged: bool = False, json: bool = False) -> None:
+    """See that git gets no secret but encrypted, to its readers; needs no key.
 
     Example: invoke vault.check
     """
     from barehub import overview
-    from barehub.console import console
-    from barehub.vault import guard
 
-    root = project().root
-    problems = guard.check(root)
-    if not problems and not (root / "secrets" / "shared.yaml").exists():
-        console.step("vault", "there is none yet")
-        return
-    overview.show_problems(problems)
+    overview.check_vault(project().root, staged=staged, as_json=json)
 
 
 def _warn_of_unknown(name: str) -> None:
@@ -374,7 +368,28 @@ def _checked(name: str) -> str | None:
     return project().instance(name).name if name else None
 
 
+def _help_first() -> None:
+    """Make `invoke TASK --help` do what `invoke --help TASK` does.
+
+    invoke would take it for the first positional argument of a task that has one.
+    """
+    from invoke.main import program
+
+    core = getattr(program, "core", None)  # what stood before the first task is parsed
+    if core and len(core.unparsed) == 2 and core.unparsed[1] in ("-h", "--help"):
+        core[0].args.help.value = core.unparsed[0]
+        core.unparsed.clear()
+
+
+_help_first()
 namespace = Collection(spawn, verify, teardown, list_, doctor, clean)
 namespace.add_collection(
-    Collection("vault", vault_init, vault_set, vault_edit, vault_show, vault_check)
+    Collection(
+        "vault",
+        vault_init,
+        vault_set,
+        vault_edit,
+        vault_show,
+        vault_check,
+    )
 )

@@ -1,17 +1,21 @@
-"""What `list`, `vault.show` and `vault.check` print."""
+"""What `list`, `vault.show`, `vault.cat` and `vault.check` print."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from barehub.console import console
-from barehub.errors import VaultError
+from barehub.errors import UsageError, VaultError
 from barehub.lock import Lock
 from barehub.project import Instance
-from barehub.vault.guard import Problem
+from barehub.vault import guard
+from barehub.vault.store import Vault
 
 MASK = "********"
 
@@ -75,13 +79,42 @@ def show_secrets(leaves: Mapping[str, str], *, reveal: bool, as_json: bool) -> N
         console.hint("invoke vault.set environment.OS_PASSWORD")
 
 
-def show_problems(problems: Sequence[Problem]) -> None:
-    """:raises VaultError: there are any."""
+def check_vault(root: Path, *, staged: bool, as_json: bool) -> None:
+    """Tell what must not be committed; of ``staged`` alone only what is wrong.
+
+    :raises VaultError: there is any.
+    """
+    top = guard.work_tree(root)
+    problems = guard.check(root, staged=staged)
     for problem in problems:
-        console.out(str(problem))
+        where = os.path.relpath(root / problem.file, top or root)
+        console.annotate("error", problem.text, where, problem.line)
+    if as_json:
+        console.out(json.dumps([asdict(problem) for problem in problems], indent=2))
+    else:
+        if top is None:
+            console.say("this is no git repository: only the files are looked at")
+        for problem in problems:
+            console.out(str(problem))
     if problems:
         raise VaultError(
             f"{len(problems)} problem{'s' * (len(problems) > 1)} in the vault",
             *dict.fromkeys(p.fix for p in problems),
         )
-    console.step("vault", "every secrets file is wholly encrypted, to its readers")
+    if not (staged or as_json):
+        there = (root / guard.SHARED).exists()
+        told = "every secrets file is wholly encrypted, to its readers"
+        console.step("vault", told if there else "there is none yet")
+
+
+def show_kept(store: Vault, file: Path) -> None:
+    """What was sealed into ``file``, byte for byte on stdout.
+
+    :raises UsageError: there is no such file, or it is of another kind.
+    :raises VaultError: as :meth:`~barehub.vault.store.Vault.unseal`.
+    """
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist", "ls -R secrets/files")
+    if file.suffix in (".yaml", ".yml"):
+        raise UsageError(f"{file} is no file that was kept whole", "invoke vault.show --reveal")
+    console.content(store.unseal(file.absolute()))

@@ -9,8 +9,8 @@ GIT_CRYPT = b"\0GITCRYPT\0"
 """How a file encrypted by git-crypt begins."""
 
 _RECIPIENT = re.compile(rb'"?\brecipient"?: "?(age1[a-z0-9]+|ssh-[a-z0-9]+ [A-Za-z0-9+/=]+)')
-_METADATA = re.compile(rb'^sops:\s|^\s*"sops": ?\{', re.M)
-_CONFLICT = re.compile(rb"^(<<<<<<< |=======$|>>>>>>> )", re.M)
+_METADATA = re.compile(rb'^sops:\s|"sops"\s*:\s*\{', re.M)
+_CONFLICT = re.compile(rb"^(?:<{7,}|={7,}|>{7,}|\|{7,})(?: |\r?$)", re.M)
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,13 @@ class Flaw:
     text: str
     line: int = 0
     fix: str = ""
+    """With FILE where the file's name belongs, EDIT where the command that edits it."""
+
+    def remedy(self, file: str) -> str:
+        """What mends it in ``file``."""
+        found = re.fullmatch(r"secrets/(.+)\.yaml", file)
+        own = f" --name {found[1]}" if found and found[1] != "shared" else ""
+        return self.fix.replace("EDIT", f"invoke vault.edit{own}").replace("FILE", file)
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.text}" if self.line else self.text
@@ -33,10 +40,11 @@ def recipients(content: bytes) -> list[str]:
 def obstacle(content: bytes) -> Flaw | None:
     """Why sops could not even try to decrypt ``content``; cheap, for every read."""
     if content.startswith(GIT_CRYPT):
-        return Flaw("a git-crypt file, not a SOPS file", fix="git-crypt unlock")
+        return Flaw("a git-crypt file, not a SOPS file", fix="invoke vault.import-git-crypt")
     if conflict := _CONFLICT.search(content):
         line = content.count(b"\n", 0, conflict.start()) + 1
-        return Flaw("conflict marker of git", line, "resolve the conflict with both sides' values")
+        fix = "invoke vault.install-hooks, then: git checkout -m FILE"
+        return Flaw("conflict marker of git", line, fix)
     if _METADATA.search(content):
         return None
     if b"ENC[AES256_GCM," in content:

@@ -1,85 +1,230 @@
-"""Whether all that stands in the vault's places is wholly encrypted, and for whom; needs no key."""
+"""Whether all that git is about to keep may be kept; needs no key.
+
+What counts is the git index, which is what a commit takes, whatever the files beside it say. The
+vault's files in the work tree are looked at as well, unless a hook asks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from barehub.errors import VaultError
-from barehub.vault import policy, strictness
-from barehub.vault.ciphertext import recipients
+from barehub.errors import ToolError, VaultError
+from barehub.vault import files, policy, scanning, strictness
+from barehub.vault.git import REGULAR, Entry, Repository
+from barehub.vault.policy import Policy
 
-IGNORED = (".gitkeep",)
+SHARED = "secrets/shared.yaml"
+STATES = "instances/*/terraform.tfstate*.sops"
+KEPT_EMPTY = ".gitkeep"
+
+_VAULT = re.compile(r"secrets/.+|instances/[^/]+/terraform\.tfstate[^/]*\.sops")
+_IN_POLICY = re.compile(rf"{re.escape(policy.NAME)}(?: line (\d+))?:? (.*)", re.S)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that must not be committed; ``line`` is 0 when it is not about a line."""
+    """Something that must not be committed; ``line`` is 0 when it is not about a line.
+
+    ``staged`` tells whether it is in the index.
+    """
 
     file: str
     line: int
     text: str
     fix: str
+    staged: bool = True
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.text}" + ("" if self.staged else " (not staged)")
 
 
-def check(root: Path) -> list[Problem]:
-    """All problems of the project at ``root``, by file."""
-    found = list(_lacking(root))
-    for path in _candidates(root):
+def check(root: Path, *, staged: bool = False) -> list[Problem]:
+    """All problems of the project at ``root``, by file.
+
+    :param staged: look at the git index alone.
+    :raises VaultError: there is no index to look at, or git refuses.
+    """
+    top = work_tree(root)
+    if top is None and staged:
+        raise VaultError(f"{root} is in no git repository: nothing is staged", "git init")
+    found = _sorted(_Index(root, top).problems()) if top else []
+    if staged:
+        return found
+    known = {(problem.file, problem.line, problem.text) for problem in found}
+    beside = (replace(problem, staged=False) for problem in _beside(root))
+    return found + _sorted(one for one in beside if (one.file, one.line, one.text) not in known)
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda one: (one.file, one.line))
+
+
+def work_tree(root: Path) -> Path | None:
+    """The top of the git work tree around ``root``, if there is one.
+
+    :raises VaultError: there is one, and git refuses to read it.
+    """
+    try:
+        return Repository(root, ours=True).top
+    except ToolError:
+        return None
+
+
+class _Index:
+    """What git has staged, by names as a person in the project's root would write them.
+
+    Of a repository in which the project is but a folder, all that is staged new counts as well;
+    what others have committed beside it is theirs to judge.
+    """
+
+    def __init__(self, root: Path, top: Path) -> None:
+        self._git = Repository(root, ours=True)
+        inside = root.resolve().relative_to(top.resolve())
+        self._inside = f"{inside.as_posix()}/" if inside.parts else ""
+        self._up = "../" * len(inside.parts)
+        known = self._committed() if inside.parts else set()
+        named = [(self._name(entry), entry) for entry in self._git.staged()]
+        self._entries = [
+            (name, entry)
+            for name, entry in named
+            if not name.startswith("../") or (entry.path, entry.id) not in known
+        ]
+
+    def _name(self, entry: Entry) -> str:
+        if entry.path.startswith(self._inside):
+            return entry.path[len(self._inside) :]
+        return self._up + entry.path
+
+    def _committed(self) -> set[tuple[str, str]]:
+        try:
+            return {(entry.path, entry.id) for entry in self._git.files("HEAD")}
+        except VaultError:  # before the first commit
+            return set()
+
+    def problems(self) -> Iterator[Problem]:
+        """All of them."""
+        rules, found = _rules(self._policy())
+        yield from found
+        yield from _lacking({name for name, _ in self._entries}, "git add")
+        yield from self._conflicts()
+        yield from self._contents(rules)
+
+    def _policy(self) -> bytes | None:
+        ids = [entry.id for name, entry in self._entries if name == policy.NAME and not entry.stage]
+        return next((content for _, content in self._git.blobs(ids)), None)
+
+    def _conflicts(self) -> Iterator[Problem]:
+        for name in dict.fromkeys(name for name, entry in self._entries if entry.stage):
+            if name == policy.NAME:
+                yield Problem(name, 0, "a conflict of git", f"edit {name}, then: git add {name}")
+            elif _VAULT.fullmatch(name):
+                fix = f"invoke vault.install-hooks, then: git checkout -m {name}"
+                yield Problem(name, 0, "a conflict of git", fix)
+
+    def _contents(self, rules: Policy | None) -> Iterator[Problem]:
+        blobs: dict[str, dict[str, Entry]] = {}
+        for name, entry in self._entries:
+            if entry.mode in REGULAR:
+                blobs.setdefault(entry.id, {})[name] = entry
+            elif _VAULT.fullmatch(name):
+                fix = f"git rm --cached {name}"
+                yield Problem(name, 0, "a link or a submodule, not a file", fix)
+        sizes = self._git.sizes(blobs)
+        read = [id for id in sizes if sizes[id] <= scanning.LARGEST or _any_vaults(blobs[id])]
+        for id in blobs.keys() - read:
+            for name in blobs[id]:
+                yield from _scanned(name, b"")
+                if id not in sizes and _VAULT.fullmatch(name):  # a partial clone, or a damaged one
+                    yield Problem(name, 0, "its content is not in the repository", "git fetch")
+        for id, content in self._git.blobs(read):
+            for name, entry in blobs[id].items():
+                yield from _scanned(name, content)
+                if _VAULT.fullmatch(name):
+                    # the sides of a conflict may well have other readers
+                    yield from _inspect(None if entry.stage else rules, name, content)
+
+
+def _any_vaults(names: Iterable[str]) -> bool:
+    return any(map(_VAULT.fullmatch, names))
+
+
+def _scanned(name: str, content: bytes) -> Iterator[Problem]:
+    for flaw in scanning.flaws(name, content):
+        yield Problem(name, flaw.line, flaw.text, flaw.remedy(name))
+
+
+def _beside(root: Path) -> Iterator[Problem]:
+    """The problems of the vault's files in the work tree, staged or not."""
+    there = {part for part in (policy.NAME, SHARED) if (root / part).exists()}
+    rules, found = _rules(_text(root / policy.NAME) if policy.NAME in there else None)
+    yield from found
+    yield from _lacking(there, "git checkout")
+    for path in [*(root / "secrets").rglob("*"), *root.glob(STATES)]:
         name = path.relative_to(root).as_posix()
         if path.is_symlink():
-            found.append(Problem(name, 0, "a link, not a file", f"rm {name}"))
-            continue
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            found.append(Problem(name, 0, f"cannot be read: {reason}", f"ls -l {name}"))
-            continue
-        if path.name in IGNORED and not content:
-            continue
-        found += inspect(root, name, content)
-    return found
+            yield Problem(name, 0, "a link, not a file", f"rm {name}")
+        elif not path.is_dir() and not name.endswith(files.UNFINISHED):
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                reason = (error.strerror or "failed").lower()
+                yield Problem(name, 0, f"cannot be read: {reason}", f"ls -l {name}")
+            else:
+                yield from _inspect(rules, name, content)
 
 
-def _lacking(root: Path) -> Iterator[Problem]:
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b"\xff"  # as little of a policy as what is no text
+
+
+def _lacking(there: set[str], bring: str) -> Iterator[Problem]:
     """What a vault consists of, where only a part of it is there."""
-    parts = [policy.NAME, "secrets/shared.yaml"]
-    missing = [part for part in parts if not (root / part).exists()]
+    missing = [part for part in (policy.NAME, SHARED) if part not in there]
     for part in missing if len(missing) == 1 else ():
-        yield Problem(part, 0, "missing", f"git checkout {part}, or invoke vault.init")
+        yield Problem(part, 0, "missing", f"{bring} {part}, or invoke vault.init")
 
 
-def inspect(root: Path, name: str, content: bytes) -> Iterator[Problem]:
-    """The problems of ``content``, which is or becomes the file ``name`` (relative to ``root``)."""
-    flaws = list(strictness.flaws(content))
-    for flaw in flaws:
-        yield Problem(name, flaw.line, flaw.text, flaw.fix.replace("FILE", name))
-    if flaws:
+def _rules(text: bytes | None) -> tuple[Policy | None, list[Problem]]:
+    """The policy, or what is wrong with it."""
+    if text is None:
+        return None, []
+    try:
+        return Policy.parse(text.decode()), []
+    except UnicodeDecodeError:
+        return None, [Problem(policy.NAME, 0, "cannot be read", f"ls -l {policy.NAME}")]
+    except VaultError as error:
+        said = _IN_POLICY.fullmatch(error.problem)
+        line, problem = (int(said[1] or 0), said[2]) if said else (0, error.problem)
+        fix = next(iter(error.hints), f"edit {policy.NAME}")
+        return None, [Problem(policy.NAME, line, problem, fix)]
+
+
+def _inspect(rules: Policy | None, name: str, content: bytes) -> Iterator[Problem]:
+    """The problems of ``content``, which is the file ``name`` of the vault."""
+    if name.endswith(KEPT_EMPTY) and not content:
+        return
+    verdict = strictness.judge(content)
+    for flaw in verdict.flaws:
+        yield Problem(name, flaw.line, flaw.text, flaw.remedy(name))
+    if rules is None or not verdict.blocks:
         return
     try:
-        allowed = set(policy.readers(root, root / name))
+        allowed = set(rules.readers(name))
     except VaultError as error:
-        yield Problem(name, 0, error.problem, error.hints[0] if error.hints else policy.NAME)
+        yield Problem(name, 0, error.problem, next(iter(error.hints), policy.NAME))
         return
-    readers = set(recipients(content))
-    if readers == allowed:
-        return
-    text = "; ".join(
-        f"{', '.join(sorted(names))} {words} {policy.NAME}"
-        for names, words in (
-            (readers - allowed, "can read it and is not in"),
-            (allowed - readers, "cannot read it and is in"),
-        )
-        if names
-    )
-    yield Problem(name, 0, text, f"sops updatekeys {name}")
-
-
-def _candidates(root: Path) -> list[Path]:
-    secrets = (p for p in (root / "secrets").rglob("*") if p.is_symlink() or not p.is_dir())
-    return [*sorted(secrets), *sorted((root / "instances").glob("*/terraform.tfstate*.sops"))]
+    readers = set(verdict.blocks)
+    for keys, words in (
+        (readers - allowed, "can read it and is not in"),
+        (allowed - readers, "cannot read it and is in"),
+    ):
+        if keys:
+            called = ", ".join(sorted(map(rules.called, keys)))
+            yield Problem(name, 0, f"{called} {words} {policy.NAME}", "invoke vault.sync")

@@ -2,95 +2,119 @@
 
 sops itself is satisfied with less: `sops filestatus` calls a file encrypted that has a plaintext
 value among the others. The form of a value is that of sops' aes package
-(https://github.com/getsops/sops/blob/main/aes/cipher.go): 32 bytes of iv, 16 of tag.
+(https://github.com/getsops/sops/blob/main/aes/cipher.go): 32 bytes of iv, 16 of tag; that of a
+reader's block is age's (https://age-encryption.org/v1): one stanza, and a data key of 32 bytes.
 """
 
 from __future__ import annotations
 
-import json
+import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from barehub.vault import anatomy
+from barehub.vault.anatomy import DAMAGED, Leaf
 from barehub.vault.ciphertext import Flaw, obstacle
 from barehub.vault.sections import SECTIONS
 
-_B64 = "[A-Za-z0-9+/]"
 ENC = re.compile(
-    rf"ENC\[AES256_GCM,data:(?:{_B64}{{4}})*(?:{_B64}{{2}}==|{_B64}{{3}}=)?,iv:{_B64}{{43}}=,"
-    rf"tag:{_B64}{{22}}==,type:(str|int|float|bool|bytes|time|comment)\]"
+    r"ENC\[AES256_GCM,data:([A-Za-z0-9+/]+={0,2}),iv:([A-Za-z0-9+/]{43}=),"
+    r"tag:([A-Za-z0-9+/]{22}==),type:(?:str|int|float|bool|bytes|time|comment)\]"
 )
 
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'')
-_COMMENT = re.compile(r"(?:^|\s)#(.*)$")
-
 PLAIN_METADATA = {
-    "lastmodified": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"),
-    "version": re.compile(r"\d+\.\d+\.\d+"),
+    "lastmodified": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", re.A),
+    "version": re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.A),
     "unencrypted_suffix": re.compile("_unencrypted"),  # what sops writes when no rule says else
 }
 KEYLESS_SERVICES = ("kms", "gcp_kms", "azure_kv", "hc_vault", "hckms", "pgp")
 
+RECIPIENT = re.compile(
+    r"(age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2})(?: [\w.-]+@[\w.-]+)?"
+)
+"""An SSH key may have its usual comment behind it, the owner's account."""
+
+_ARMOR = re.compile(
+    r"\s*-----BEGIN AGE ENCRYPTED FILE-----([A-Za-z0-9+/=\s]+)-----END AGE ENCRYPTED FILE-----\s*"
+)
+_B64 = rb"[A-Za-z0-9+/]"
+_AGE = re.compile(
+    rb"age-encryption\.org/v1\n"
+    rb"-> (?:X25519 %(b)b{43}|ssh-ed25519 %(b)b{6} %(b)b{43}|ssh-rsa %(b)b{6})\n"
+    rb"(?:%(b)b{64}\n)*%(b)b{0,63}\n--- %(b)b{43}\n.{64}" % {b"b": _B64},
+    re.S,
+)
+
+READABLE = 32
+"""Bytes of ciphertext that are all ASCII by chance once in four thousand million times."""
+
 
 @dataclass(frozen=True)
-class Leaf:
-    """A value at the end of a key path."""
+class Verdict:
+    """What is wrong with a file, and the ``block`` of each of its readers."""
 
-    path: tuple[str, ...]
-    value: str | None
-    line: int
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
+    flaws: tuple[Flaw, ...]
+    blocks: Mapping[str, str]
 
 
 def flaws(content: bytes) -> Iterator[Flaw]:
     """All that keeps ``content`` from being strictly and wholly encrypted."""
+    return iter(judge(content).flaws)
+
+
+def judge(content: bytes) -> Verdict:
+    """What ``content`` is, as far as it can be said without a key."""
     if found := obstacle(content):
-        yield found
-        return
+        return Verdict((found,), {})
     try:
-        text = content.decode()
-        is_json = text.lstrip().startswith("{")
-        leaves, metadata = _read_json(text) if is_json else _read_yaml(text)
-    except UnicodeDecodeError:
-        yield Flaw("not text", fix="git log -p -- FILE")
-        return
-    except _Malformed as error:
-        yield error.flaw
-        return
-    for leaf in leaves:
-        yield from _leaf_flaws(leaf)
-    if not is_json:
-        yield from _comment_flaws(text)
-    yield from _metadata_flaws(metadata)
+        parts = anatomy.read(content)
+    except anatomy.Malformed as error:
+        return Verdict((error.flaw,), {})
+    found_flaws = list(parts.flaws)
+    for leaf in parts.leaves:
+        found_flaws += _leaf_flaws(leaf)
+    for line, text in parts.comments:
+        if text != "#" and not (text[0] == "#" and is_encrypted(text[1:])):
+            found_flaws.append(
+                Flaw("a comment is plaintext", line, "remove it, and reissue what it names")
+            )
+    if not parts.flaws:  # else nobody has looked at the metadata
+        found_flaws += _metadata_flaws(parts.metadata)
+    return Verdict(tuple(found_flaws), _blocks(parts.metadata))
+
+
+def is_encrypted(text: str) -> bool:
+    """Whether ``text`` is a value as sops writes it, and not words in the form of one."""
+    found = ENC.fullmatch(text)
+    return bool(found) and all(map(_is_ciphertext, found.groups() if found else ()))
+
+
+def _is_ciphertext(text: str) -> bool:
+    if len(text) % 4:
+        return False
+    content = base64.b64decode(text)
+    return base64.b64encode(content).decode() == text and not (
+        len(content) >= READABLE and content.isascii()
+    )
 
 
 def _leaf_flaws(leaf: Leaf) -> Iterator[Flaw]:
     if not leaf.value:
         if leaf.value == "" or leaf.path[0] not in SECTIONS or len(leaf.path) > 1:
-            yield Flaw(f"{leaf.name} is empty, which SOPS does not protect", leaf.line, "edit it")
-    elif not ENC.fullmatch(leaf.value):
-        fix = "encrypt it, and reissue it if it was ever committed"
-        yield Flaw(f"{leaf.name} is plaintext", leaf.line, fix)
-
-
-def _comment_flaws(text: str) -> Iterator[Flaw]:
-    for number, line in enumerate(text.splitlines(), 1):
-        found = _COMMENT.search(_QUOTED.sub('""', line))
-        if found and not ENC.fullmatch(found[1]):
-            yield Flaw("a comment is plaintext", number, "remove it, and reissue what it names")
+            yield Flaw(f"{leaf.name} is empty, which SOPS does not protect", leaf.line, "EDIT")
+    elif not is_encrypted(leaf.value):
+        fix = "git checkout HEAD FILE, then store it with invoke vault.set; reissue it if it was"
+        yield Flaw(f"{leaf.name} is plaintext", leaf.line, f"{fix} ever committed")
 
 
 def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
     if not isinstance(metadata, dict):
-        yield Flaw("its SOPS metadata are malformed", fix="git log -p -- FILE")
+        yield Flaw("its SOPS metadata are malformed", fix=DAMAGED)
         return
-    mac = str(metadata.get("mac", ""))
-    if not ENC.fullmatch(mac):
-        yield Flaw("its MAC is missing or malformed", fix="git log -p -- FILE")
+    if not is_encrypted(str(metadata.get("mac", ""))):
+        yield Flaw("its MAC is missing or malformed", fix=DAMAGED)
     for name, value in metadata.items():
         if name in ("mac", "age") or (name in KEYLESS_SERVICES and not value):
             continue
@@ -105,101 +129,39 @@ def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
 
 def _reader_flaws(readers: Any) -> Iterator[Flaw]:
     if not isinstance(readers, list) or not readers:
-        yield Flaw("it has no age recipient", fix="sops updatekeys FILE")
+        yield Flaw("it has no age recipient", fix="invoke vault.sync")
         return
-    for reader in readers:
-        armored = isinstance(reader, dict) and re.fullmatch(
-            r"\s*-----BEGIN AGE ENCRYPTED FILE-----[A-Za-z0-9+/=\s]+"
-            r"-----END AGE ENCRYPTED FILE-----\s*",
-            str(reader.get("enc", "")),
-        )
-        if not armored or set(reader) != {"recipient", "enc"}:
-            yield Flaw("an age recipient in its metadata is malformed", fix="sops updatekeys FILE")
+    if not all(map(_is_reader, readers)):
+        yield Flaw("an age recipient in its metadata is malformed", fix="invoke vault.sync")
+    elif len(set(map(_key, readers))) < len(readers):
+        yield Flaw("an age recipient is there twice", fix="invoke vault.rotate")
 
 
-class _Malformed(Exception):
-    def __init__(self, text: str, line: int = 0) -> None:
-        self.flaw = Flaw(text, line, "git log -p -- FILE")
+def _is_reader(reader: Any) -> bool:
+    return (
+        isinstance(reader, dict)
+        and set(reader) == {"recipient", "enc"}
+        and bool(RECIPIENT.fullmatch(str(reader["recipient"])))
+        and _is_block(str(reader["enc"]))
+    )
 
 
-def _read_json(text: str) -> tuple[list[Leaf], Any]:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(items)) < len(items):
-            raise _Malformed("a key is there twice")
-        return dict(items)
-
-    try:
-        tree = json.loads(text, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        raise _Malformed("not JSON", error.lineno) from None
-    metadata = tree.pop("sops", None)
-    return list(_json_leaves(tree, ())), metadata
+def _is_block(armored: str) -> bool:
+    """Whether it is a data key, encrypted by age to one recipient."""
+    found = _ARMOR.fullmatch(armored)
+    text = "".join(found[1].split()) if found else ""
+    if len(text) % 4 or not re.fullmatch("[A-Za-z0-9+/]+={0,2}", text):
+        return False
+    content = base64.b64decode(text)
+    return base64.b64encode(content).decode() == text and bool(_AGE.fullmatch(content))
 
 
-def _json_leaves(tree: Any, path: tuple[str, ...]) -> Iterator[Leaf]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _json_leaves(value, (*path, key))
-    elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from _json_leaves(value, (*path, str(index)))
-    else:
-        yield Leaf(path, None if tree is None else str(tree), 0)
+def _blocks(metadata: Any) -> dict[str, str]:
+    readers = metadata.get("age") if isinstance(metadata, dict) else None
+    given = readers if isinstance(readers, list) else []
+    return {_key(reader): str(reader["enc"]) for reader in given if _is_reader(reader)}
 
 
-def _read_yaml(text: str) -> tuple[list[Leaf], Any]:
-    import yaml
-
-    try:
-        root = yaml.compose(text, Loader=_loader())
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _Malformed("not YAML", mark.line + 1 if mark else 0) from None
-    if not isinstance(root, yaml.MappingNode):
-        raise _Malformed("not a mapping")
-    metadata = next((value for key, value in root.value if key.value == "sops"), None)
-    body = [(key, value) for key, value in root.value if key.value != "sops"]
-    if len(root.value) - len(body) > 1:
-        raise _Malformed("it has two blocks of SOPS metadata")
-    root.value = body
-    plain = _construct(metadata) if metadata else None
-    return list(_yaml_leaves(root, ())), plain
-
-
-def _yaml_leaves(node: Any, path: tuple[str, ...]) -> Iterator[Leaf]:
-    if node.id == "mapping":
-        seen = set()
-        for key, value in node.value:
-            if key.id != "scalar":
-                raise _Malformed("a key is not a plain name", key.start_mark.line + 1)
-            name = str(key.value)
-            if name in seen:
-                where = ".".join((*path, name))
-                raise _Malformed(f"{where} is there twice", key.start_mark.line + 1)
-            seen.add(name)
-            yield from _yaml_leaves(value, (*path, name))
-    elif node.id == "sequence":
-        for index, value in enumerate(node.value):
-            yield from _yaml_leaves(value, (*path, str(index)))
-    else:
-        null = node.tag == "tag:yaml.org,2002:null"
-        yield Leaf(path, None if null else node.value, node.start_mark.line + 1)
-
-
-def _construct(node: Any) -> Any:
-    """The metadata as text, lists and mappings; a key given twice shows as an unexpected one."""
-    if node.id == "mapping":
-        made: dict[str, Any] = {}
-        for key, value in node.value:
-            name = str(key.value)
-            made[f"{name} (twice)" if name in made else name] = _construct(value)
-        return made
-    if node.id == "sequence":
-        return [_construct(item) for item in node.value]
-    return "" if node.tag == "tag:yaml.org,2002:null" else node.value
-
-
-def _loader() -> Any:
-    import yaml
-
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _key(reader: Mapping[str, str]) -> str:
+    found = RECIPIENT.fullmatch(reader["recipient"])
+    return found[1] if found else ""

@@ -1,0 +1,128 @@
+"""What may stand nowhere in git: private keys, Terraform's states, plans and tfvars.
+
+Each pattern asks for the key itself, not for the words around it, so that documentation and tests
+may speak of keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from barehub.vault.ciphertext import Flaw
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes above which a file is only judged by its name."""
+
+SMALLEST = 64
+"""Bytes below which there is no room for a key."""
+
+GIT_CRYPT_KEY = b"\0GITCRYPTKEY"
+"""How a key file of git-crypt begins."""
+
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""How a text begins that PowerShell has written."""
+
+STATE = "a Terraform state, which holds secrets in clear"
+PLAN = "a Terraform plan, which holds secrets in clear"
+
+_NAMES = (
+    (re.compile(r"\.tfstate(\.(?!([^/]*\.)?sops$)[^/]*)?$"), STATE),
+    (re.compile(r"\.tfvars(\.json)?$"), "Terraform variables, which belong into the vault"),
+    (re.compile(r"(^|/)tfplan$|\.tfplan$"), PLAN),
+)
+
+_BETWEEN = rb"(?:[\s\"'#>|,]|\\+[nrt])"
+"""Between the lines of a key, also where it stands in a string or in a comment."""
+
+_PEM = re.compile(
+    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----%(b)b+"
+    rb"(?:[A-Za-z-]+: [^\n\\]{0,200}%(b)b+){0,5}[A-Za-z0-9+/]{40}" % {b"b": _BETWEEN}
+)
+_ENCODED = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]+")
+"""A PEM in base64, as a kubeconfig has it."""
+
+_PUTTY = re.compile(rb"PuTTY-User-Key-File-\d.{0,4000}Private-Lines: \d+\s+[A-Za-z0-9+/]{40}", re.S)
+_AGE = re.compile(rb"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}(?![A-Z0-9])")
+
+
+def flaws(name: str, content: bytes) -> Iterator[Flaw]:
+    """All reasons why the file ``name`` may not be in git."""
+    yield from _by_name(name)
+    if content.startswith(UTF16):
+        content = content.replace(b"\0", b"")
+    yield from _private_keys(content)
+    if content.startswith(GIT_CRYPT_KEY):
+        yield Flaw("a key of git-crypt", fix=_out("make new credentials of all that it opens"))
+    if _is_state(content):
+        yield Flaw(STATE, fix=_out())
+    if _is_plan(content):
+        yield Flaw(PLAN, fix=_out())
+
+
+def _by_name(name: str) -> Iterator[Flaw]:
+    for pattern, what in _NAMES:
+        if pattern.search(name):
+            yield Flaw(what, fix=_out())
+
+
+def _private_keys(content: bytes) -> Iterator[Flaw]:
+    for marker, pattern, what, is_one in _KEYS:
+        if marker not in content:  # cheap: most files end here
+            continue
+        for found in pattern.finditer(content):
+            if is_one(found[0]):
+                line = content.count(b"\n", 0, found.start()) + 1
+                yield Flaw(what, line, _out("if it ever left this machine, make a new one"))
+
+
+def _is_identity(text: bytes) -> bool:
+    """Whether the checksum is right: what documentation shows is mostly made up."""
+    import pyrage
+
+    try:
+        pyrage.x25519.Identity.from_str(text.decode())
+    except pyrage.IdentityError:
+        return False
+    return True
+
+
+def _holds_key(text: bytes) -> bool:
+    return bool(_PEM.search(base64.b64decode(text[: len(text) // 4 * 4])))
+
+
+_KEYS: tuple[tuple[bytes, re.Pattern[bytes], str, Callable[[bytes], bool]], ...] = (
+    (b"PRIVATE KEY", _PEM, "a private key", bool),
+    (b"LS0tLS1CRUdJTi", _ENCODED, "a private key in base64", _holds_key),
+    (b"PuTTY-User-Key-File-", _PUTTY, "a private key of PuTTY", bool),
+    (b"AGE-SECRET-KEY-1", _AGE, "an age identity", _is_identity),
+)
+
+
+def _is_state(content: bytes) -> bool:
+    if b'"lineage"' not in content or b'"terraform_version"' not in content:
+        return False
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(tree, dict) and {"lineage", "terraform_version"} <= tree.keys()
+
+
+def _is_plan(content: bytes) -> bool:
+    """A zip with an entry of that name (https://developer.hashicorp.com/terraform/internals)."""
+    if not content.startswith(b"PK\x03\x04") or b"tfplan" not in content:
+        return False
+    import zipfile
+
+    try:
+        return "tfplan" in zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except (zipfile.BadZipFile, ValueError):
+        return False
+
+
+def _out(then: str = "") -> str:
+    return "git rm --cached FILE" + (f"; {then}" if then else "")
