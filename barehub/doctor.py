@@ -16,7 +16,8 @@ from barehub import process, session
 from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
-from barehub.vault import identity, keychain, sops
+from barehub.vault import identity, sops
+from barehub.vault.identity import keychain
 
 NETWORK = ("github.com", 443)
 """Where modules usually come from; tried unless a proxy is set, which is tried instead."""
@@ -89,7 +90,7 @@ def _program(name: str, why: str, fix: str, status: str = "missing") -> Callable
 
 def _identity(project: Project) -> Check:
     try:
-        found = identity.find()[0]
+        found = identity.search(ask=False).identities[0]
     except BarehubError as error:
         return Check("identity", "warning", error.problem, "invoke vault.init")
     return Check("identity", "ok", f"{found.recipient}, from {found.source}")

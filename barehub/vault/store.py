@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +88,11 @@ class Vault:
                 names = dict.fromkeys(readers, "") | {me.recipient: policy.own_name()}
                 policy.write(self.root, policy.new(names))
             else:
-                me = _found_or_new(())[0]
-                policy.write(self.root, policy.new({me.recipient: policy.own_name()}))
-            if not shared.exists():
-                self._write_new(shared, NEW.encode(), "yaml")
+                me = identity.for_new_vault()
+                rules_text = policy.new({me.recipient: policy.own_name()})
+                # the rules last: what a kill cuts short before is completed by the next init
+                self._write_first(shared, rules_text)
+                policy.write(self.root, rules_text)
         return me
 
     def read(self, name: str | None) -> Secrets:
@@ -110,6 +111,13 @@ class Vault:
         if name is not None and own.exists():
             tree = sections.over(tree, self._tree(own))
         return Secrets.of(copy.deepcopy(tree))
+
+    def own(self, file: Path) -> Tree:
+        """What ``file`` alone holds; nothing when there is none.
+
+        :raises VaultError: as :meth:`read`.
+        """
+        return copy.deepcopy(self._tree(file)) if file.exists() else {}
 
     def check_key(self, name: str) -> None:
         """:raises UsageError: ``name`` is no key path of the vault."""
@@ -133,7 +141,7 @@ class Vault:
             if old and _same(wanted, before):
                 return
             if old:
-                self._change(file, old, paths, wanted)
+                self._change(file, old, _grouped(paths, before, wanted), wanted)
             else:
                 self._write_new(file, json.dumps(wanted).encode(), "json", wanted)
 
@@ -213,6 +221,14 @@ class Vault:
         self._verify(sealed, file, wanted)
         files.replace(file, sealed, self._shown(file))
 
+    def _write_first(self, shared: Path, rules: str) -> None:
+        with editor.private_folder(self.scratch) as folder:
+            (folder / policy.NAME).write_text(rules)
+            sops = Sops(folder, self.scratch)
+            sealed = sops.encrypt(NEW.encode(), folder / "secrets" / shared.name, "yaml", "yaml")
+        self._verify(sealed, shared, None)
+        files.replace(shared, sealed, self._shown(shared))
+
     def _verify(self, sealed: bytes, file: Path, wanted: Tree | None) -> None:
         """See that ``sealed`` says ``wanted``: sops can write what it cannot read back."""
         if wanted is not None and not _same(self._tree_of(sealed, file), wanted):
@@ -220,26 +236,18 @@ class Vault:
         self._tree_of(sealed, file)
 
     def _admitted(self, readers: Sequence[str]) -> Identity:
-        found = _found_or_new(readers)
+        try:
+            found = self._sops.identities(readers)
+        except identity.NoIdentity:
+            identity.create()
+            found = self._sops.identities(readers)
         for one in found:
             if one.recipient in readers:
                 return one
-        us = ", ".join(f"{one.recipient} (from {one.source})" for one in found)
-        raise VaultError(
-            f"{policy.NAME} does not list you: you are {us}; its readers are {', '.join(readers)}",
-            f"ask one of them to add {found[0].recipient} to {policy.NAME} and to run: "
-            "sops updatekeys FILE",
-        )
+        raise self._sops.stranger(f"{policy.NAME} does not list you", readers)
 
     def _shown(self, path: Path) -> str:
         return self._sops.shown(path)
-
-
-def _found_or_new(readers: Sequence[str]) -> list[Identity]:
-    try:
-        return identity.find(readers)
-    except identity.NoIdentity:
-        return [identity.create()]
 
 
 def _path(name: str) -> tuple[str, ...]:
@@ -251,6 +259,23 @@ def _path(name: str) -> tuple[str, ...]:
     if any(part.endswith(UNPROTECTED) for part in path):
         raise UsageError(f"{name!r} would not be encrypted: keys may not end in {UNPROTECTED}")
     return path
+
+
+def _grouped(
+    paths: Iterable[tuple[str, ...]], before: Tree, wanted: Tree
+) -> dict[tuple[str, ...], Any]:
+    """What to set so that ``before`` becomes ``wanted`` at ``paths``: what is new in one piece with
+    the first mapping above it that holds nothing yet, because each piece is a process of sops."""
+    made = {}
+    for path in paths:
+        known: Any = before
+        new: Any = wanted
+        length = 0
+        while length == 0 or (known and length < len(path)):
+            known, new = known.get(path[length]), new[path[length]]
+            length += 1
+        made[path[:length]] = new
+    return made
 
 
 def _sound(name: str, value: Any) -> Any:

@@ -52,6 +52,7 @@ class Cli:
             env=self.env,
             cwd=self.root,
             timeout=timeout,
+            start_new_session=True,  # nobody asks on the terminal that the tests run on
         )
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -10,6 +10,7 @@ import select
 import subprocess
 import termios
 import time
+from pathlib import Path
 
 from .conftest import Cli
 
@@ -17,23 +18,26 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """``invoke`` with stdin, stdout and stderr on a controlling terminal."""
+    """``invoke`` with stdin (or a file there), stdout and stderr on a controlling terminal."""
 
-    def __init__(self, cli: Cli, *args: str) -> None:
+    def __init__(self, cli: Cli, *args: str, stdin: Path | None = None) -> None:
         self._master, slave = pty.openpty()
+        given = os.open(stdin, os.O_RDONLY) if stdin else slave
         termios.tcsetwinsize(slave, (40, 120))
         self.raw = ""
         self.child = subprocess.Popen(
             cli.argv(*args),
-            stdin=slave,
+            stdin=given,
             stdout=slave,
             stderr=slave,
             env={**cli.env, "TERM": "xterm"},
             cwd=cli.root,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
+        if stdin:
+            os.close(given)
 
     @property
     def text(self) -> str:
@@ -45,6 +49,17 @@ class Terminal:
         while text not in self.text:
             assert time.monotonic() < deadline, self.text
             assert self._read() or text in self.text, self.text
+
+    def watch(self, seconds: float) -> None:
+        """Read whatever is printed within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._read()
+
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed is shown."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())

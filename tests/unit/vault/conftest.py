@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from barehub.console import Console
 from barehub.vault import identity
+from barehub.vault.identity import keychain, passphrase
 from barehub.vault.store import Vault
 
 
 @pytest.fixture
 def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without an identity."""
+    """A home without an identity, and nobody to ask."""
     monkeypatch.setattr(identity, "_taken", "")
+    monkeypatch.setattr(keychain, "_silent", False)
+    monkeypatch.setattr(passphrase, "_told", {})
+    monkeypatch.setattr(Console, "terminal", False)
     return own_home
 
 

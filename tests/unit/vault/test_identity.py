@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pyrage
 import pytest
 
 from barehub.errors import VaultError
-from barehub.vault import identity
+from barehub.vault import identity, policy
+from barehub.vault.identity import sources
 
 
 def made() -> tuple[str, str]:
@@ -22,9 +24,18 @@ def made() -> tuple[str, str]:
 def test_no_identity_says_where_it_looked(home: Path) -> None:
     with pytest.raises(identity.NoIdentity) as caught:
         identity.find()
-    for place in ("SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "keyring", "SOPS_AGE_KEY_CMD", "keys.txt"):
-        assert place in caught.value.problem
-    assert caught.value.hints == ("invoke vault.init",)
+    places = caught.value.problem.partition("looked in ")[2].split(", ")
+    assert [place.split(" (")[0] for place in places] == [
+        "SOPS_AGE_KEY",
+        "SOPS_AGE_KEY_FILE",
+        "the OS keyring",
+        "SOPS_AGE_KEY_CMD",
+        "~/.config/sops/age/keys.txt",
+        "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+        "~/.ssh/id_ed25519",
+        "~/.ssh/id_rsa",
+    ]
+    assert caught.value.hints == ("invoke vault.login --new",)
 
 
 def test_the_variable_is_taken_out_of_the_environment(
@@ -96,8 +107,10 @@ def test_the_key_file_is_that_of_sops(home: Path, monkeypatch: pytest.MonkeyPatc
     [
         ("# ok\nhunter2hunter2", "line 2 is not an age identity"),
         ("age1qqqqqqqqqqqqqqq", "line 1 is a public key"),
-        ("AGE-PLUGIN-YUBIKEY-1QQQ", "needs an age plugin"),
-        ("age-encryption.org/v1\n-> scrypt", "protected by a passphrase"),
+        ("ssh-ed25519 AAAAqqqq", "line 1 is a public key"),
+        ("AGE-PLUGIN-YUBIKEY-1QQQ", "is an identity of age-plugin-yubikey, and barehub runs no"),
+        ("age-encryption.org/v1\n-> X25519 hunter2", "encrypted, but not by a passphrase"),
+        ("-----BEGIN AGE ENCRYPTED FILE-----\n====hunter2", "encrypted, but not by a passphrase"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2", "SSH or PEM key"),
     ],
 )
@@ -110,6 +123,40 @@ def test_what_is_no_identity_is_named_and_never_shown(
     assert said in str(caught.value)
     assert "SOPS_AGE_KEY" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_lines_beside_those_of_a_plugin_still_work(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, recipient = made()
+    monkeypatch.setenv("SOPS_AGE_KEY", f"AGE-PLUGIN-YUBIKEY-1QQQ\n{key}\n")
+    assert [one.recipient for one in identity.find([recipient])] == [recipient]
+    assert len(identity.find(["age1nobody"])) == 1, "the plugin's is nobody's"
+    with pytest.raises(VaultError, match="line 1 is an identity of age-plugin-yubikey") as caught:
+        identity.find(["age1yubikey1qqq", "age1nobody"])
+    assert "SOPS_AGE_SSH_PRIVATE_KEY_FILE" in str(caught.value)
+
+
+def test_a_plugin_alone_hides_no_later_source(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "plugin").write_text("AGE-PLUGIN-SE-1QQQ")
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(home / "plugin"))
+    mine = identity.create()
+    assert [one.recipient for one in identity.find()] == [mine.recipient]
+
+
+@pytest.mark.parametrize(
+    "variable", ["SOPS_AGE_KEY_FILE", "SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"]
+)
+@pytest.mark.parametrize(
+    "value", ["AGE-SECRET-KEY-1HUNTER2", "-----BEGIN PRIVATE KEY-----\nHUNTER2"]
+)
+def test_a_key_where_a_name_belongs_is_not_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(VaultError, match=f"{variable} holds a private key itself") as caught:
+        identity.find()
+    assert "HUNTER2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +177,7 @@ def test_a_command_that_gives_no_identity(
 
 
 def test_a_command_that_hangs_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr(sources, "COMMAND_SECONDS", 0.2)
     monkeypatch.setenv("SOPS_AGE_KEY_CMD", "sleep 60")
     with pytest.raises(VaultError, match="SOPS_AGE_KEY_CMD: sleep did not end"):
         identity.find()
@@ -149,3 +196,26 @@ def test_create_refuses_to_add_to_a_file_with_a_passphrase(home: Path) -> None:
     with pytest.raises(VaultError, match="protected by a passphrase"):
         identity.create()
     assert path.read_text() == "age-encryption.org/v1\n-> scrypt abc\n"
+
+
+def test_a_new_vault_does_not_take_an_ssh_key_from_its_usual_place(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = home / ".ssh" / "id_ed25519"
+    key.parent.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    assert identity.for_new_vault().recipient.startswith("age1")
+    identity.key_file().unlink()
+    monkeypatch.setenv("SOPS_AGE_SSH_PRIVATE_KEY_FILE", str(key))
+    assert identity.for_new_vault().recipient.startswith("ssh-ed25519 ")
+
+
+def test_who_asks_to_be_let_in_takes_nobody_elses_name(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("LOGNAME", "alice")
+    assert identity.admission("age1x", tmp_path) == "invoke vault.add-recipient alice age1x"
+    policy.write(tmp_path, policy.new({made()[1]: "alice"}))
+    asked = identity.admission("ssh-rsa AAAA", tmp_path)
+    assert asked == "invoke vault.add-recipient NAME 'ssh-rsa AAAA'"

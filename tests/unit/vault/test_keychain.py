@@ -12,8 +12,9 @@ from keyring import core
 from keyring.backend import KeyringBackend
 from keyring.backends.null import Keyring as NullKeyring
 
-from barehub.vault import identity, keychain
-from barehub.vault.keychain import Keychain
+from barehub.vault import identity
+from barehub.vault.identity import keychain
+from barehub.vault.identity.keychain import Keychain
 
 
 class Memory(KeyringBackend):
@@ -29,6 +30,14 @@ class Memory(KeyringBackend):
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
+
+
+class Clinging(Memory):
+    def delete_password(self, service: str, username: str) -> None:
+        pass
 
 
 class Dialog(Memory):
@@ -60,7 +69,7 @@ def configured(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ("keyring.backends.null.Keyring", "switched off"),
         ("keyring.backends.fail.Keyring", "none is running"),
         (f"{__name__}.Memory", "Memory is refused"),
-        ("no.such.Keyring", "cannot be loaded"),
+        ("no.such.Keyring", "it is not installed"),
     ],
 )
 def test_only_known_keyrings_are_taken(configured: Any, name: str, note: str) -> None:
@@ -91,26 +100,38 @@ def test_without_a_bus_there_is_no_keyring(home: Path, monkeypatch: pytest.Monke
 
 def test_a_keyring_that_forgets_is_found_out() -> None:
     backend = NullKeyring()  # type: ignore[no-untyped-call]
-    assert not keychain.keep(Keychain(backend, "null"), "AGE-SECRET-KEY-1A")
+    trouble = keychain.keep(Keychain(backend, "null"), ["AGE-SECRET-KEY-1A"])
+    assert trouble == "what was written cannot be read back"
+
+
+def test_a_keyring_that_does_not_let_go_is_found_out() -> None:
+    chosen = Keychain(Clinging(), "clinging")
+    assert keychain.keep(chosen, ["AGE-SECRET-KEY-1A"]) == ""
+    assert keychain.forget(chosen) == "it is still there"
 
 
 def test_a_second_identity_joins_the_first() -> None:
     chosen = Keychain(Memory(), "memory")
-    assert keychain.read(chosen) == ("", "memory: empty")
-    assert keychain.keep(chosen, "AGE-SECRET-KEY-1A")
-    assert keychain.keep(chosen, "AGE-SECRET-KEY-1B")
+    assert keychain.read(chosen) == ("", "")
+    assert keychain.keep(chosen, ["AGE-SECRET-KEY-1A"]) == ""
+    assert keychain.keep(chosen, ["AGE-SECRET-KEY-1B", "AGE-SECRET-KEY-1A"]) == ""
     text, _ = keychain.read(chosen)
     assert text.split() == ["AGE-SECRET-KEY-1A", "AGE-SECRET-KEY-1B"]
+    assert keychain.forget(chosen) == ""
+    assert keychain.read(chosen) == ("", "")
 
 
-def test_a_keyring_that_waits_for_a_person_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyring_that_waits_for_a_person_is_waited_for_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(keychain, "PATIENCE", 0.05)
     text, note = keychain.read(Keychain(Dialog(), "dialog"))
     assert (text, note) == ("", "it did not answer within 0 s")
-    assert not keychain.keep(Keychain(Dialog(), "dialog"), "AGE-SECRET-KEY-1A")
+    monkeypatch.setattr(keychain, "PATIENCE", 60.0)
+    assert keychain.keep(Keychain(Dialog(), "dialog"), ["AGE-SECRET-KEY-1A"]) == "it did not answer"
 
 
 def test_a_keyring_that_refuses_is_no_crash() -> None:
     text, note = keychain.read(Keychain(Locked(), "locked"))
     assert (text, note) == ("", "it refused: RuntimeError")
-    assert not keychain.keep(Keychain(Locked(), "locked"), "AGE-SECRET-KEY-1A")
+    assert "RuntimeError" in keychain.keep(Keychain(Locked(), "locked"), ["AGE-SECRET-KEY-1A"])

@@ -1,0 +1,188 @@
+"""Finds the identity that opens the vault, or makes one.
+
+The order is that of sops (https://getsops.io/docs/#encrypting-using-age), with the OS keyring in
+the middle: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, keyring, SOPS_AGE_KEY_CMD, the key file of sops, and
+an SSH key: SOPS_AGE_SSH_PRIVATE_KEY_FILE, or those in their usual places.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from barehub.console import console
+from barehub.errors import VaultError
+from barehub.vault import policy
+from barehub.vault.identity import age_key, keychain, sources, ssh_key
+from barehub.vault.identity.age_key import Identity, NeedsPlugin
+from barehub.vault.identity.sources import NAMED_SSH_KEY, Look, key_file, shown
+
+__all__ = ["Identity", "Look", "NoIdentity", "Search", "create", "find", "key_file", "search"]
+
+_taken = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The sources that were looked at, in their order; the last one ended it if it ``opens``."""
+
+    looks: tuple[Look, ...]
+    opens: bool
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Those of the source that opens, else of all: enough to say who we are."""
+        looks = self.looks[-1:] if self.opens else self.looks
+        return [one for look in looks for one in look.identities]
+
+
+class NoIdentity(VaultError):
+    """No identity was found anywhere."""
+
+
+def take_from_environment() -> None:
+    """Move SOPS_AGE_KEY from our environment, which children inherit, into our memory."""
+    global _taken
+    _taken = os.environ.pop("SOPS_AGE_KEY", "") or _taken
+
+
+def find(readers: Collection[str] = ()) -> list[Identity]:
+    """The identities of the first source that has one of ``readers`` (any, if none is named).
+
+    When no source has one of ``readers``, the identities of all sources.
+
+    :raises VaultError: as :func:`search`.
+    """
+    return search(readers).identities
+
+
+def search(readers: Collection[str] = (), *, ask: bool = True) -> Search:
+    """Look in one source after the other until one has the key of one of ``readers``.
+
+    :param ask: whether a person may be asked for a passphrase.
+    :raises NoIdentity: nothing was found; says where it looked.
+    :raises VaultError: a source is faulty, or has what cannot be used and nothing else opens.
+    """
+    looks: list[Look] = []
+    for look in walk(readers, ask=ask):
+        looks.append(look)
+        if look.reader(readers):
+            return Search(tuple(looks), True)
+    return without_reader(looks, readers)
+
+
+def without_reader(looks: Sequence[Look], readers: Collection[str] = ()) -> Search:
+    """What it means that none of all sources opens.
+
+    :raises VaultError: as :func:`search`.
+    """
+    _refuse_obstacles(looks, readers)
+    if any(look.identities for look in looks):
+        return Search(tuple(looks), False)
+    problem = f"no age identity: looked in {', '.join(map(str, looks))}"
+    if not readers:
+        raise NoIdentity(problem, "invoke vault.login --new")
+    raise NoIdentity(
+        problem,
+        "invoke vault.login   if you have one",
+        "invoke vault.login --new   if not; a reader then has to add you",
+    )
+
+
+def walk(readers: Collection[str] = (), *, ask: bool = True) -> Iterator[Look]:
+    """What every source has, as :func:`barehub.vault.identity.sources.walk` tells it.
+
+    Its keys are hidden from then on in all that is printed.
+    """
+    take_from_environment()
+    for look in sources.walk(_taken, readers, ask):
+        for one in look.identities:
+            console.redactor.add(one.key)
+        yield look
+
+
+def for_new_vault() -> Identity:
+    """The identity that will read a vault which has no readers yet, made if there is none.
+
+    An SSH key in its usual place was made for something else and is not taken.
+
+    :raises VaultError: as :func:`search` and :func:`create`.
+    """
+    try:
+        found = find()[0]
+    except NoIdentity:
+        return create()
+    return create() if found.ssh and not os.environ.get(NAMED_SSH_KEY) else found
+
+
+def create() -> Identity:
+    """A new X25519 identity, kept in the OS keyring, else in the key file of sops.
+
+    What either holds already stays there.
+
+    :raises VaultError: the key file cannot be written.
+    """
+    import pyrage
+
+    made = pyrage.x25519.Identity.generate()
+    key, recipient = str(made), str(made.to_public())
+    chosen = keychain.choose()
+    trouble = keychain.keep(chosen, [key])
+    if not trouble:
+        return Identity(recipient, chosen.name, key)
+    if chosen.backend is not None:
+        console.warn(f"{chosen.name} does not keep it: {trouble}")
+    path = key_file()
+    _append(path, recipient, key)
+    return Identity(recipient, shown(path), key)
+
+
+def admission(recipient: str, root: Path) -> str:
+    """The command by which a reader of the vault at ``root`` lets the owner of ``recipient`` in."""
+    name = policy.own_name()
+    try:
+        taken = set(policy.Policy.read(root).names.values())
+    except VaultError:
+        taken = set()
+    return (
+        f"invoke vault.add-recipient {'NAME' if name in taken else name} {shlex.quote(recipient)}"
+    )
+
+
+def _refuse_obstacles(looks: Sequence[Look], readers: Collection[str]) -> None:
+    for obstacle in (obstacle for look in looks for obstacle in look.obstacles):
+        if not isinstance(obstacle, NeedsPlugin) or not readers:
+            raise obstacle
+        if any(reader.startswith(obstacle.reader) for reader in readers):
+            raise obstacle
+    if held := ssh_key.in_agent(readers):
+        raise VaultError(
+            f"your ssh-agent holds the key of a reader ({held[:24]}…), but no agent can decrypt",
+            "SOPS_AGE_SSH_PRIVATE_KEY_FILE=FILE   names the private key itself",
+            "or use an age identity: invoke vault.login --new",
+        )
+
+
+def _append(path: Path, recipient: str, key: str) -> None:
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    entry = f"# created by barehub: {made}\n# public key: {recipient}\n{key}\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists():
+            age_key.parse(path.read_bytes(), shown(path), ask=False)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            os.fchmod(fd, 0o600)
+            os.write(fd, (("\n" if torn else "") + entry).encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        reason = (error.strerror or "failed").lower()
+        raise VaultError(f"{shown(path)} cannot be written: {reason}") from None
