@@ -357,6 +357,80 @@ def vault_check(c: Context, staged: bool = False, json: bool = False) -> None:
     overview.check_vault(project().root, staged=staged, as_json=json)
 
 
+@verb(name="recipients", help={"json": "one JSON document on stdout"})
+def vault_recipients(c: Context, json: bool = False) -> None:
+    """Show who can read which file, and whether .sops.yaml says so; needs no key.
+
+    Example: invoke vault.recipients
+    """
+    from barehub import readers
+
+    readers.show(project().root, as_json=json)
+
+
+@verb(
+    name="add-recipient",
+    positional=["name", "key"],
+    help={
+        "name": "what to call the person or machine; CI's begins with ci",
+        "key": "their age or SSH public key (in quotes), or a .pub file",
+    },
+)
+def vault_add_recipient(c: Context, name: str, key: str) -> None:
+    """Let one more person or machine read the vault.
+
+    Example: invoke vault.add-recipient alice age1…
+    Example: invoke vault.add-recipient bob ~/.ssh/id_ed25519.pub
+    """
+    from barehub import readers
+
+    with vault() as store:
+        readers.add(store, name, key)
+
+
+@verb(
+    name="remove-recipient",
+    positional=["name"],
+    help={"name": "as vault.recipients shows it, or the key", "force": "even if it is you, or CI"},
+)
+def vault_remove_recipient(c: Context, name: str, force: bool = False) -> None:
+    """Take a reader out of every file, and list what they have seen.
+
+    Example: invoke vault.remove-recipient alice
+    """
+    from barehub import readers
+
+    with vault() as store:
+        readers.remove(store, name, force=force)
+
+
+@verb(name="rotate")
+def vault_rotate(c: Context) -> None:
+    """Encrypt every file anew, with new data keys, for the same readers.
+
+    Example: invoke vault.rotate
+    """
+    from barehub import readers
+
+    with vault() as store:
+        readers.rotate(store)
+
+
+@verb(
+    name="sync",
+    help={"dry-run": "only say what would be done", "force": "even if you lose access"},
+)
+def vault_sync(c: Context, dry_run: bool = False, force: bool = False) -> None:
+    """Bring every file to the readers of .sops.yaml.
+
+    Example: invoke vault.sync --dry-run
+    """
+    from barehub import readers
+
+    with vault() as store:
+        readers.sync(store, dry_run=dry_run, force=force)
+
+
 def _warn_of_unknown(name: str) -> None:
     from barehub.console import console
 
@@ -391,5 +465,10 @@ namespace.add_collection(
         vault_edit,
         vault_show,
         vault_check,
+        vault_recipients,
+        vault_add_recipient,
+        vault_remove_recipient,
+        vault_rotate,
+        vault_sync,
     )
 )

@@ -1,0 +1,239 @@
+"""Who can read the vault, on the real sops: added, removed, rotated, brought to the policy."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from vaults import again, fresh, plain_sops
+
+from barehub.errors import UsageError, VaultError
+from barehub.lock import Holder, Lock
+from barehub.vault import guard, recipients
+from barehub.vault.policy import Policy
+from barehub.vault.recipients import Outcome, Recipients
+from barehub.vault.sections import Secrets
+from barehub.vault.store import Vault
+
+STATE = b'{"canary": "CANARY-state"}'
+
+
+@pytest.fixture
+def vault(
+    tmp_path: Path, runtime_dir: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Vault:
+    """With shared secrets, those of an instance, its state, and a sealed file."""
+    scratch = runtime_dir / "scratch"
+    scratch.mkdir(mode=0o700)
+    made = fresh(tmp_path, scratch, monkeypatch)
+    made.update(made.file(None), {"variables.token": "CANARY-shared", "environment.A": "CANARY-a"})
+    made.update(made.file("demo"), {"ssh.private_key": "CANARY-key"})
+    made.seal(STATE, made.root / "instances/demo/terraform.tfstate.sops")
+    made.seal(b"\0CANARY-file", made.root / "secrets/files/demo/licence.sops")
+    return made
+
+
+def members(vault: Vault) -> Recipients:
+    return Recipients(vault.root, vault.scratch)
+
+
+def age_key(folder: Path, name: str) -> str:
+    """A new key in ``folder``/``name``; its public half."""
+    subprocess.run(["age-keygen", "-o", folder / name], check=True, capture_output=True)
+    made = subprocess.run(["age-keygen", "-y", folder / name], check=True, capture_output=True)
+    return made.stdout.decode().strip()
+
+
+def ssh_key(folder: Path, name: str, kind: str) -> str:
+    argv = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "a b", "-f", str(folder / name)]
+    subprocess.run(argv, check=True)
+    return (folder / f"{name}.pub").read_text()
+
+
+def what_it_says(vault: Vault) -> tuple[Secrets, bytes, bytes]:
+    now = again(vault)
+    return (
+        now.read("demo"),
+        now.unseal(now.root / "instances/demo/terraform.tfstate.sops"),
+        now.unseal(now.root / "secrets/files/demo/licence.sops"),
+    )
+
+
+def data_keys(vault: Vault) -> dict[str, bytes]:
+    """The encrypted lines of every file: they change with the data key, and not without."""
+    return {
+        path.name: b"".join(line for line in path.read_bytes().splitlines() if b"ENC[" in line)
+        for path in recipients.sealed(vault.root)
+    }
+
+
+def files_of(outcome: Outcome) -> list[str]:
+    return [change.file for change in outcome.changes]
+
+
+ALL = [
+    "instances/demo/terraform.tfstate.sops",
+    "secrets/demo.yaml",
+    "secrets/files/demo/licence.sops",
+    "secrets/shared.yaml",
+]
+
+
+@pytest.mark.parametrize("kind", ["age", "ed25519", "rsa"])
+def test_an_added_reader_reads_with_plain_sops(
+    vault: Vault, tmp_path: Path, kind: str, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, values = what_it_says(vault), data_keys(vault)
+    made = age_key(tmp_path, "bob") if kind == "age" else ssh_key(tmp_path, "bob", kind)
+    outcome = members(vault).add("bob", recipients.key_of(made))
+    assert sorted(files_of(outcome)) == ALL
+    assert not any(change.rotated for change in outcome.changes)
+    assert data_keys(vault) == values, "no value was encrypted again"
+    assert what_it_says(vault) == before
+    assert guard.check(vault.root) == []
+    assert all(not one.extra and not one.missing for one in recipients.access(vault.root))
+
+    (own_home / ".config/sops/age/keys.txt").unlink()
+    variable = "SOPS_AGE_KEY_FILE" if kind == "age" else "SOPS_AGE_SSH_PRIVATE_KEY_FILE"
+    argv = ["env", f"{variable}={tmp_path / 'bob'}", "SOPS_DISABLE_VERSION_CHECK=1"]
+    from barehub.vault.sops import binary
+
+    argv += [binary(), "decrypt", str(vault.file(None))]
+    said = subprocess.run(argv, capture_output=True, check=True).stdout
+    assert b"CANARY-shared" in said
+
+
+def test_a_removed_reader_cannot_read_what_comes_after(vault: Vault, tmp_path: Path) -> None:
+    key = age_key(tmp_path, "bob")
+    members(vault).add("bob", key)
+    before, values = what_it_says(vault), data_keys(vault)
+    outcome = members(vault).remove("bob", force=False)
+    assert sorted(files_of(outcome)) == ALL
+    assert all(change.rotated and change.removed == (key,) for change in outcome.changes)
+    after = data_keys(vault)
+    assert all(after[name] != values[name] for name in values), "each has a new data key"
+    assert what_it_says(vault) == before
+    assert key not in Policy.read(vault.root).text
+    assert sorted(outcome.seen) == [
+        "instances/demo/terraform.tfstate.sops",
+        "secrets/demo.yaml: ssh.private_key",
+        "secrets/files/demo/licence.sops",
+        "secrets/shared.yaml: environment.A",
+        "secrets/shared.yaml: variables.token",
+    ]
+    assert guard.check(vault.root) == []
+
+
+def test_nobody_is_locked_out_by_accident(vault: Vault, tmp_path: Path) -> None:
+    me = Policy.read(vault.root).everyone()[0]
+    with pytest.raises(VaultError, match="is the only reader"):
+        members(vault).remove(me, force=True)
+    members(vault).add("ci-github", age_key(tmp_path, "ci"))
+    before = {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is you: you could read nothing"):
+        members(vault).remove(me, force=False)
+    with pytest.raises(UsageError, match="what CI reads with"):
+        members(vault).remove("ci-github", force=False)
+    with pytest.raises(UsageError, match="has no reader 'eve'"):
+        members(vault).remove("eve", force=True)
+    assert before == {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+    members(vault).remove("ci-github", force=True)
+    assert again(vault).read("demo").variables == {"token": "CANARY-shared"}
+
+
+def test_who_removes_themselves_leaves_a_vault_that_the_others_read(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = what_it_says(vault)
+    me = Policy.read(vault.root).everyone()[0]
+    members(vault).add("bob", age_key(tmp_path, "bob"))
+    members(vault).remove(me, force=True)
+    with pytest.raises(VaultError, match="is not for you"):
+        what_it_says(vault)
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(tmp_path / "bob"))
+    assert what_it_says(vault) == before
+    assert guard.check(vault.root) == []
+
+
+def test_rotation_changes_every_value_and_no_content(vault: Vault) -> None:
+    before, values = what_it_says(vault), data_keys(vault)
+    assert sorted(files_of(members(vault).rotate())) == ALL
+    after = data_keys(vault)
+    assert all(after[name] != values[name] for name in values)
+    assert what_it_says(vault) == before
+
+
+def test_sync_does_what_a_hand_in_the_policy_began(vault: Vault, tmp_path: Path) -> None:
+    bob, carol = age_key(tmp_path, "bob"), age_key(tmp_path, "carol")
+    members(vault).add("bob", bob)
+    rules = vault.root / ".sops.yaml"
+    rules.write_text(rules.read_text().replace(f"{bob}  # bob", f"{carol}  # carol"))
+    assert [problem.file for problem in guard.check(vault.root)], "the guard sees it"
+    before = data_keys(vault)
+    planned = members(vault).sync(dry_run=True)
+    assert data_keys(vault) == before
+    done = members(vault).sync()
+    assert sorted(files_of(planned)) == sorted(files_of(done)) == ALL
+    assert all(c.removed == (bob,) and c.added == (carol,) and c.rotated for c in done.changes)
+    assert "secrets/shared.yaml: variables.token" in done.seen
+    assert guard.check(vault.root) == []
+    assert members(vault).sync().changes == []
+
+
+def test_sync_does_not_lock_out_who_calls_it(vault: Vault, tmp_path: Path) -> None:
+    me = Policy.read(vault.root).everyone()[0]
+    rules = vault.root / ".sops.yaml"
+    rules.write_text(rules.read_text().replace(me, age_key(tmp_path, "bob")))
+    with pytest.raises(UsageError, match="is you") as caught:
+        members(vault).sync()
+    assert caught.value.hints == ("invoke vault.sync --force",)
+    assert what_it_says(vault)
+
+
+def test_adding_once_more_completes_what_was_cut_short(vault: Vault, tmp_path: Path) -> None:
+    key = age_key(tmp_path, "bob")
+    old = vault.file("demo").read_bytes()
+    members(vault).add("bob", key)
+    vault.file("demo").write_bytes(old)  # as a kill between two files leaves it
+    assert files_of(members(vault).add("bob", key)) == ["secrets/demo.yaml"]
+    with pytest.raises(UsageError, match="another key of bob"):
+        members(vault).add("bob", age_key(tmp_path, "other"))
+
+
+def test_one_file_that_is_not_for_us_changes_nothing(vault: Vault, tmp_path: Path) -> None:
+    bob = age_key(tmp_path, "bob")
+    members(vault).add("bob", bob)
+    me = Policy.read(vault.root).everyone()[0]
+    plain_sops(vault, "rotate", "-i", "--rm-age", me, str(vault.file("demo")))
+    before = {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+    with pytest.raises(VaultError, match=r"secrets/demo\.yaml is not for you"):
+        members(vault).remove("bob", force=False)
+    assert before == {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+
+
+def test_the_state_of_a_run_at_work_is_left_alone(vault: Vault, tmp_path: Path) -> None:
+    lock = Lock(vault.root / "instances/demo/.lock")
+    assert lock.acquire(Holder.me("spawn")) is None
+    with pytest.raises(VaultError, match="demo is at work, and its state cannot be changed"):
+        members(vault).rotate()
+    lock.release(remove=True)
+    assert members(vault).rotate().changes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("AGE-SECRET-KEY-1CANARY", "PRIVATE key: consider it leaked"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", "PRIVATE key"),
+        ("age1notakey", "begins no key"),
+        ("ecdsa-sha2-nistp256 AAAA", "'ecdsa-sha2-nistp256' begins no key"),
+        ("ssh-ed25519 AAAA", "begins no key"),
+        ("", "begins no key"),
+        ("missing.pub", "cannot be read"),
+    ],
+)
+def test_what_is_no_public_key(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        recipients.key_of(text)
+    assert "CANARY" not in str(caught.value)
