@@ -431,6 +431,40 @@ def vault_sync(c: Context, dry_run: bool = False, force: bool = False) -> None:
         readers.sync(store, dry_run=dry_run, force=force)
 
 
+@verb(name="login", help={"new": "make a new identity instead of being given one"})
+def vault_login(c: Context, new: bool = False) -> None:
+    """Keep an age identity in the OS keyring, read from a hidden prompt or from standard input.
+
+    Example: invoke vault.login < keys.txt
+    Example: invoke vault.login --new
+    """
+    from barehub import whoami
+
+    whoami.login(project().root, new=new)
+
+
+@verb(name="logout", help={"yes": "do not ask, though it may be the only copy"})
+def vault_logout(c: Context, yes: bool = False) -> None:
+    """Remove barehub's identities from the OS keyring.
+
+    Example: invoke vault.logout
+    """
+    from barehub import whoami
+
+    whoami.logout(agreed=yes)
+
+
+@verb(name="whoami", help={"json": "one JSON document on stdout"})
+def vault_whoami(c: Context, json: bool = False) -> None:
+    """Say which identity answers, from where, and which files it opens.
+
+    Example: invoke vault.whoami
+    """
+    from barehub import whoami
+
+    whoami.show(project().root, as_json=json)
+
+
 def _warn_of_unknown(name: str) -> None:
     from barehub.console import console
 
@@ -470,5 +504,8 @@ namespace.add_collection(
         vault_remove_recipient,
         vault_rotate,
         vault_sync,
+        vault_login,
+        vault_logout,
+        vault_whoami,
     )
 )
