@@ -357,6 +357,52 @@ def vault_check(c: Context, staged: bool = False, json: bool = False) -> None:
     overview.check_vault(project().root, staged=staged, as_json=json)
 
 
+@verb(name="install-hooks", help={"remove": "take everything out again"})
+def vault_install_hooks(c: Context, remove: bool = False) -> None:
+    """Have git check every commit, and merge and show secrets by key.
+
+    Example: invoke vault.install-hooks
+    """
+    from barehub.console import console
+    from barehub.vault.hooks import Hooks
+
+    hooks = Hooks(project().root)
+    for line in hooks.remove() if remove else hooks.install():
+        console.say(f"  {line}")
+    console.step("git", "is as it was" if remove else "looks at the vault from now on")
+
+
+@verb(name="git-merge", positional=["base", "ours", "theirs", "path"])
+def vault_git_merge(
+    c: Context, base: str, ours: str, theirs: str, path: str, virtual: bool = False
+) -> None:
+    """Called by git: merge a secrets file by key.
+
+    Example: invoke vault.git-merge BASE OURS THEIRS secrets/shared.yaml
+    """
+    from barehub.vault import merge_driver
+    from barehub.vault.sops import Sops
+
+    with vault() as store:
+        name = project().relative(Path(path).absolute())
+        sops = Sops(store.root, store.scratch)
+        merge_driver.drive(sops, name, Path(base), Path(ours), Path(theirs), virtual=virtual)
+
+
+@verb(name="git-diff", positional=["path"])
+def vault_git_diff(c: Context, path: str) -> None:
+    """Called by git: show a secrets file by key.
+
+    Example: invoke vault.git-diff secrets/shared.yaml
+    """
+    from barehub.console import console
+    from barehub.vault import diff_driver
+    from barehub.vault.sops import Sops
+
+    with vault() as store:
+        console.exact(diff_driver.text(Sops(store.root, store.scratch, ask=False), Path(path)))
+
+
 @verb(name="recipients", help={"json": "one JSON document on stdout"})
 def vault_recipients(c: Context, json: bool = False) -> None:
     """Show who can read which file, and whether .sops.yaml says so; needs no key.
@@ -499,6 +545,9 @@ namespace.add_collection(
         vault_edit,
         vault_show,
         vault_check,
+        vault_install_hooks,
+        vault_git_merge,
+        vault_git_diff,
         vault_recipients,
         vault_add_recipient,
         vault_remove_recipient,
