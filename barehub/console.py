@@ -8,6 +8,7 @@ be written is dropped.
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import sys
@@ -25,25 +26,49 @@ BESIDE_THE_TEXT = 22
 """Columns of a live line that its spinner, label and clock take."""
 
 
-class Lasting:
-    """A text stream whose reader may vanish: writing to it never raises."""
+GONE = (errno.EPIPE, errno.EIO)
+"""System errors of a stream whose reader has gone away: `head`, a terminal."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+
+class Lasting:
+    """A text stream whose reader may vanish: then writing to it does not raise.
+
+    ``answers`` says that what is written was asked for: that it cannot be stored is an error.
+    """
+
+    def __init__(self, stream: TextIO, *, answers: bool = False) -> None:
+        self._stream, self._answers = stream, answers
 
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
         except UnicodeEncodeError:
             return self._stream.write(text.encode("ascii", "replace").decode())
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            self._failed(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except (OSError, ValueError):
-            pass
+        except (OSError, ValueError) as error:
+            self._failed(error)
+
+    def write_bytes(self, content: bytes) -> None:
+        """``content`` as it is, behind all that was written before."""
+        self.flush()
+        try:
+            self._stream.buffer.write(content)
+            self._stream.buffer.flush()
+        except (OSError, ValueError) as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """:raises UsageError: once: whoever asked for it does not get it."""
+        if self._answers and isinstance(error, OSError) and error.errno not in GONE:
+            self._answers = False
+            reason = (error.strerror or "failed").lower()
+            raise UsageError(f"standard output cannot be written: {reason}", "df -h .")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -59,7 +84,7 @@ class Console:
     @staticmethod
     def outlive_terminal() -> None:
         """Let nothing that is printed from now on fail, by whomever: the terminal may go away."""
-        sys.stdout = cast("TextIO", Lasting(sys.stdout))
+        sys.stdout = cast("TextIO", Lasting(sys.stdout, answers=True))
         sys.stderr = cast("TextIO", Lasting(sys.stderr))
 
     @property
@@ -119,12 +144,7 @@ class Console:
 
     def content(self, content: bytes) -> None:
         """Bytes on stdout exactly as they are: a file that was asked for."""
-        try:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-        except OSError:
-            pass
+        Lasting(sys.stdout, answers=True).write_bytes(content)
 
     def say(self, text: str = "") -> None:
         """A line for a person, on stderr."""
@@ -153,7 +173,14 @@ class Console:
 
     @contextmanager
     def working(self, label: str, text: str = "") -> Iterator[Working]:
-        """Progress of something that takes time; the caller ends it with a ``step`` of its own."""
+        """Progress of something that takes time; the caller ends it with a ``step`` of its own.
+
+        Inside of another one it is that one, which says ``text`` meanwhile.
+        """
+        if self._live:
+            self._live.now(text)
+            yield self._live
+            return
         work = _LiveWorking(self, label, text) if self.live else Working(self, label, text)
         self._live = work
         try:

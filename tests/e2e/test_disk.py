@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from . import slow_cloud
@@ -68,3 +70,43 @@ def test_a_state_that_cannot_be_sealed_stays_for_the_next_command(cli: Cli) -> N
     obstacle.parent.rmdir()
     again = cli("clean")
     assert "sealed the newer state of demo" in again.err, again
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["vault.show --reveal", "vault.show --json", "vault.recipients", "vault.remove-recipient bob"],
+)
+def test_an_answer_that_cannot_be_stored_is_an_error(cli: Cli, command: str) -> None:
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.token", input="CANARY-answer").code == 0
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    assert cli("vault.add-recipient", "bob", key).code == 0
+    before = {path: path.read_bytes() for path in (cli.root / "secrets").iterdir()}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            cli.argv(*command.split()),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=cli.env,
+        )
+    assert done.returncode == 1, done.stderr
+    assert "error: standard output cannot be written: no space left on device" in done.stderr
+    assert "Exception" not in done.stderr and "Traceback" not in done.stderr
+    assert before == {path: path.read_bytes() for path in (cli.root / "secrets").iterdir()}
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(cli: Cli) -> None:
+    assert cli("vault.init").code == 0
+    for number in range(3):
+        assert cli("vault.set", f"variables.of_{number}", input="CANARY" * 10_000).code == 0
+    pipe = " ".join(map(shlex.quote, cli.argv("vault.show", "--reveal")))
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{pipe} | head -c 10"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=cli.env,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
