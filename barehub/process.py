@@ -97,7 +97,24 @@ def run(
 
 
 def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
-    """Run a program that talks to the person (an editor) on our terminal; its exit code."""
+    """Run a program that talks to the person (an editor) on our terminal; its exit code.
+
+    :raises Interrupted: the terminal went away, or a signal came; the program is ended then.
+    """
+
+    def hung_up(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        raise Interrupted("the terminal went away")
+
+    # what is ignored stays so in a child, which would then outlive its terminal
+    ignored = signal.signal(signal.SIGHUP, hung_up)
+    try:
+        return _wait_for(argv, env)
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+
+
+def _wait_for(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:
     try:
         child = subprocess.Popen([str(a) for a in argv], env=dict(env), umask=PRIVATE)
     except OSError as error:

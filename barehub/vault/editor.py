@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,9 @@ def edit(path: Path) -> str:
     argv = _command()
     env = process.environment({"TMPDIR": str(path.parent)})
     code = process.run_on_terminal([*argv, path], env=env)
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise VaultError(f"{argv[0]} was ended by {name}: nothing was changed")
     if code:
         raise VaultError(f"{argv[0]} ended with {code}: nothing was changed")
     try:

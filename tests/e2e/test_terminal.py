@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import ended
 
 from . import slow_cloud
 from .conftest import Cli
@@ -131,3 +135,41 @@ def test_which_instance_is_asked_where_there_are_several(ready: Cli) -> None:
     terminal.expect("this destroys prod")
     terminal.type("\x03")
     assert terminal.end() == 130
+
+
+EDITOR = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).write_text(pathlib.Path(sys.argv[1]).read_text() + "# CANARY-editor\\n")
+print("the editor is open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("end", ["terminal", "signal"])
+def test_an_editor_does_not_outlive_its_terminal(
+    cli: Cli, tmp_path: Path, runtime_dir: Path, end: str
+) -> None:
+    script = tmp_path / "editor.py"
+    script.write_text(EDITOR)
+    cli.env["EDITOR"] = f"{sys.executable} {script}"
+    assert cli("vault.init").code == 0
+    before = (cli.root / "secrets/shared.yaml").read_bytes()
+    terminal = Terminal(cli, "vault.edit")
+    terminal.expect("the editor is open")
+    editors = [p for p in Path("/proc").glob("[0-9]*") if str(script) in _words(p)]
+    assert len(editors) == 1, editors
+    if end == "terminal":
+        terminal.hang_up()
+    else:
+        terminal.child.send_signal(signal.SIGHUP)
+    assert terminal.child.wait(20) == 130
+    assert ended(int(editors[0].name))
+    assert [path for path in runtime_dir.rglob("*") if path.is_file()] == []
+    assert (cli.root / "secrets/shared.yaml").read_bytes() == before
+
+
+def _words(process: Path) -> list[str]:
+    try:
+        return (process / "cmdline").read_text().split("\0")
+    except OSError:
+        return []
