@@ -15,6 +15,7 @@ from barehub.errors import UsageError, VaultError
 from barehub.lock import Lock
 from barehub.project import Instance
 from barehub.vault import guard
+from barehub.vault.git import shown
 from barehub.vault.store import Vault
 
 MASK = "********"
@@ -68,12 +69,12 @@ def _age(since: float | None) -> str:
 
 def show_secrets(leaves: Mapping[str, str], *, reveal: bool, as_json: bool) -> None:
     """The key paths, and their values only when they were asked for."""
-    shown = {key: value if reveal else MASK for key, value in leaves.items()}
+    told = {key: value if reveal else MASK for key, value in leaves.items()}
     if as_json:
-        console.exact(json.dumps(shown, indent=2))
+        console.exact(json.dumps(told, indent=2))
         return
-    for key, value in shown.items():
-        console.exact(f"{key}: {value}")
+    for key, value in told.items():
+        console.exact(f"{shown(key)}: {value}")
     if not leaves:
         console.say("the vault holds no values")
         console.hint("invoke vault.set environment.OS_PASSWORD")
@@ -113,8 +114,11 @@ def show_kept(store: Vault, file: Path) -> None:
     :raises UsageError: there is no such file, or it is of another kind.
     :raises VaultError: as :meth:`~barehub.vault.store.Vault.unseal`.
     """
-    if not file.is_file():
-        raise UsageError(f"{file} does not exist", "ls -R secrets/files")
+    look = "find secrets -name '*.sops'"
     if file.suffix in (".yaml", ".yml"):
         raise UsageError(f"{file} is no file that was kept whole", "invoke vault.show --reveal")
+    if not file.resolve().is_relative_to(store.root.resolve() / "secrets"):
+        raise UsageError(f"{file} is not under secrets/files", look)
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist", look)
     console.content(store.unseal(file.absolute()))

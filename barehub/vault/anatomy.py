@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from barehub.vault.ciphertext import Flaw
+from barehub.vault.ciphertext import DEEPEST, Flaw
 
 DAMAGED = "git log -p -- FILE"
+
+COMMENT = "a comment is plaintext"
+REMOVE_COMMENT = "FILE   # remove the comment, and reissue what it names"
 
 LONGEST_NAME = 200
 
@@ -94,7 +97,7 @@ def _of_json(text: str) -> Anatomy:
         return dict(items)
 
     try:
-        tree = json.loads(text, object_pairs_hook=pairs)
+        tree = json.loads(text, object_pairs_hook=pairs, parse_int=str)
     except json.JSONDecodeError as error:
         raise Malformed("not JSON", error.lineno) from None
     metadata = tree.pop("sops", None)
@@ -138,18 +141,23 @@ def _tokens(text: str) -> Iterator[tuple[int, str] | Flaw]:
     """Line and text of each comment, and what has no place in a file of sops."""
     import yaml
 
-    at = 0
+    at = depth = 0
     try:
         for token in yaml.scan(text, Loader=_loader()):
             start, end = token.start_mark.index, token.end_mark.index
             yield from _between(text, at, start)
             at = max(at, end)
             line = token.start_mark.line + 1
-            if what := _FOREIGN.get(type(token).__name__):
+            kind = type(token).__name__
+            if kind.startswith(("Block", "Flow")):
+                depth += ("Start" in kind) - ("End" in kind)
+            if depth > DEEPEST:
+                raise Malformed("nested too deeply", line)
+            if what := _FOREIGN.get(kind):
                 yield Flaw(f"{what} of YAML, which can hold text", line, DAMAGED)
             block = isinstance(token, yaml.ScalarToken) and token.style in ("|", ">")
             if block and not _BLOCK_HEADER.match(text, start):
-                yield Flaw("a comment is plaintext", line, "remove it, and reissue what it names")
+                yield Flaw(COMMENT, line, REMOVE_COMMENT)
     except yaml.YAMLError as error:
         raise _not_yaml(error) from None
     yield from _between(text, at, len(text))

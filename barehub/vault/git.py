@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+import shlex
+import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,26 @@ class Entry:
     id: str
     path: str
     stage: int = 0
+
+
+def shown(path: str) -> str:
+    """``path`` on one line, whatever is in it."""
+    return path if path.isprintable() else ascii(path)
+
+
+def quoted(path: str) -> str:
+    """``path`` as an argument to type: on one line, and no option."""
+    path = f"./{path}" if path.startswith(("-", ":")) else path
+    if path.isprintable():
+        return shlex.quote(path)
+    letters = string.ascii_letters + string.digits + "/._-"
+    said = (chr(byte) if chr(byte) in letters else f"\\x{byte:02x}" for byte in os.fsencode(path))
+    return f"$'{''.join(said)}'"
+
+
+def pathspec(path: str) -> str:
+    """As :func:`quoted`, for git, to which ``*`` would stand for other files as well."""
+    return quoted(re.sub(r"([*?\[\\])", r"\\\1", path))
 
 
 class Repository:

@@ -13,14 +13,16 @@ from pathlib import Path
 
 from barehub.errors import ToolError, VaultError
 from barehub.vault import files, policy, scanning, strictness
-from barehub.vault.git import REGULAR, Entry, Repository
+from barehub.vault.git import REGULAR, Entry, Repository, pathspec, quoted, shown
 from barehub.vault.policy import Policy
 
 SHARED = "secrets/shared.yaml"
 STATES = "instances/*/terraform.tfstate*.sops"
 KEPT_EMPTY = ".gitkeep"
+UNREADABLE = b"\xff"
+"""As little of a policy as what is no text."""
 
-_VAULT = re.compile(r"secrets/.+|instances/[^/]+/terraform\.tfstate[^/]*\.sops")
+_VAULT = re.compile(r"secrets/.+|instances/[^/]+/terraform\.tfstate[^/]*\.sops", re.S)
 _IN_POLICY = re.compile(rf"{re.escape(policy.NAME)}(?: line (\d+))?:? (.*)", re.S)
 
 
@@ -38,7 +40,7 @@ class Problem:
     staged: bool = True
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = shown(self.file) + (f":{self.line}" if self.line else "")
         return f"{where}: {self.text}" + ("" if self.staged else " (not staged)")
 
 
@@ -115,14 +117,15 @@ class _Index:
 
     def _policy(self) -> bytes | None:
         ids = [entry.id for name, entry in self._entries if name == policy.NAME and not entry.stage]
-        return next((content for _, content in self._git.blobs(ids)), None)
+        return next((content for _, content in self._git.blobs(ids)), UNREADABLE if ids else None)
 
     def _conflicts(self) -> Iterator[Problem]:
         for name in dict.fromkeys(name for name, entry in self._entries if entry.stage):
             if name == policy.NAME:
-                yield Problem(name, 0, "a conflict of git", f"edit {name}, then: git add {name}")
+                fix = f"git add {name}   # once you have edited it"
+                yield Problem(name, 0, "a conflict of git", fix)
             elif _VAULT.fullmatch(name):
-                fix = f"invoke vault.install-hooks, then: git checkout -m {name}"
+                fix = f"invoke vault.install-hooks && git checkout -m {pathspec(name)}"
                 yield Problem(name, 0, "a conflict of git", fix)
 
     def _contents(self, rules: Policy | None) -> Iterator[Problem]:
@@ -131,7 +134,7 @@ class _Index:
             if entry.mode in REGULAR:
                 blobs.setdefault(entry.id, {})[name] = entry
             elif _VAULT.fullmatch(name):
-                fix = f"git rm --cached {name}"
+                fix = f"git rm --cached {pathspec(name)}"
                 yield Problem(name, 0, "a link or a submodule, not a file", fix)
         sizes = self._git.sizes(blobs)
         read = [id for id in sizes if sizes[id] <= scanning.LARGEST or _any_vaults(blobs[id])]
@@ -159,20 +162,24 @@ def _scanned(name: str, content: bytes) -> Iterator[Problem]:
 
 def _beside(root: Path) -> Iterator[Problem]:
     """The problems of the vault's files in the work tree, staged or not."""
-    there = {part for part in (policy.NAME, SHARED) if (root / part).exists()}
-    rules, found = _rules(_text(root / policy.NAME) if policy.NAME in there else None)
+    rules_there = (root / policy.NAME).exists()
+    rules, found = _rules(_text(root / policy.NAME) if rules_there else None)
     yield from found
-    yield from _lacking(there, "git checkout")
-    for path in [*(root / "secrets").rglob("*"), *root.glob(STATES)]:
-        name = path.relative_to(root).as_posix()
+    paths = {
+        path.relative_to(root).as_posix(): path
+        for path in [*(root / "secrets").rglob("*"), *root.glob(STATES)]
+        if path.is_symlink() or not path.is_dir()
+    }
+    yield from _lacking({*paths, *[policy.NAME] * rules_there}, "git checkout")
+    for name, path in paths.items():
         if path.is_symlink():
-            yield Problem(name, 0, "a link, not a file", f"rm {name}")
-        elif not path.is_dir() and not name.endswith(files.UNFINISHED):
+            yield Problem(name, 0, "a link, not a file", f"rm {quoted(name)}")
+        elif not name.endswith(files.UNFINISHED):
             try:
                 content = path.read_bytes()
             except OSError as error:
                 reason = (error.strerror or "failed").lower()
-                yield Problem(name, 0, f"cannot be read: {reason}", f"ls -l {name}")
+                yield Problem(name, 0, f"cannot be read: {reason}", f"ls -l {quoted(name)}")
             else:
                 yield from _inspect(rules, name, content)
 
@@ -181,14 +188,18 @@ def _text(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b"\xff"  # as little of a policy as what is no text
+        return UNREADABLE
 
 
 def _lacking(there: set[str], bring: str) -> Iterator[Problem]:
-    """What a vault consists of, where only a part of it is there."""
-    missing = [part for part in (policy.NAME, SHARED) if part not in there]
-    for part in missing if len(missing) == 1 else ():
-        yield Problem(part, 0, "missing", f"{bring} {part}, or invoke vault.init")
+    """What a vault consists of, where any part or file of it is ``there``."""
+    kept = {name for name in there if not name.endswith((KEPT_EMPTY, files.UNFINISHED))}
+    if policy.NAME not in kept and not _any_vaults(kept):
+        return
+    for part in (policy.NAME, SHARED):
+        if part not in kept:
+            fix = f"{bring} {part}   # or, if there never was one: invoke vault.init"
+            yield Problem(part, 0, "missing", fix)
 
 
 def _rules(text: bytes | None) -> tuple[Policy | None, list[Problem]]:
@@ -196,13 +207,15 @@ def _rules(text: bytes | None) -> tuple[Policy | None, list[Problem]]:
     if text is None:
         return None, []
     try:
-        return Policy.parse(text.decode()), []
+        rules = Policy.parse(text.decode())
+        rules.check_keys()
+        return rules, []
     except UnicodeDecodeError:
         return None, [Problem(policy.NAME, 0, "cannot be read", f"ls -l {policy.NAME}")]
     except VaultError as error:
         said = _IN_POLICY.fullmatch(error.problem)
         line, problem = (int(said[1] or 0), said[2]) if said else (0, error.problem)
-        fix = next(iter(error.hints), f"edit {policy.NAME}")
+        fix = next(iter(error.hints), f"{policy.NAME}   # edit it")
         return None, [Problem(policy.NAME, line, problem, fix)]
 
 
@@ -226,5 +239,5 @@ def _inspect(rules: Policy | None, name: str, content: bytes) -> Iterator[Proble
         (allowed - readers, "cannot read it and is in"),
     ):
         if keys:
-            called = ", ".join(sorted(map(rules.called, keys)))
+            called = ", ".join(sorted(shown(rules.called(key)) for key in keys))
             yield Problem(name, 0, f"{called} {words} {policy.NAME}", "invoke vault.sync")

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from barehub.errors import UsageError, VaultError
-from barehub.vault import files
+from barehub.vault import files, path_pattern
+from barehub.vault.git import shown
 
 NAME = ".sops.yaml"
 
@@ -36,6 +37,9 @@ TOP = ("creation_rules", "destination_rules", "stores", "keys")
 """What may stand at the top: sops' own, and the list that YAML anchors are usually put into."""
 
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+LARGEST = 256 * 1024
+"""Characters; a thousand readers have room in them."""
 
 CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.M)
 
@@ -88,10 +92,27 @@ class Policy:
 
         :raises VaultError: no rule fits.
         """
+        if len(file) > path_pattern.LONGEST:
+            raise VaultError(
+                f"{shown(file)} is too long a path for a rule", f"{NAME}   # see there"
+            )
         for rule in self.rules:
             if rule.pattern.search(file):
                 return rule.readers
-        raise VaultError(f"{NAME} has no rule for {file}", f"add one to {NAME}")
+        raise VaultError(f"{NAME} has no rule for {shown(file)}", f"{NAME}   # add one")
+
+    def check_keys(self) -> None:
+        """See that each reader's key is one: sops says no more than that it failed.
+
+        :raises VaultError: names the line.
+        """
+        for key in self.everyone():
+            if not is_key(key):
+                line = next(n for n, text in enumerate(self.text.split("\n"), 1) if key in text)
+                raise VaultError(
+                    f"{NAME} line {line}: {key[:24]!r} is no whole age or SSH key",
+                    f"git diff {NAME}",
+                )
 
     def everyone(self) -> tuple[str, ...]:
         """The readers of any file."""
@@ -147,6 +168,22 @@ class Policy:
         return text
 
 
+def is_key(text: str) -> bool:
+    """Whether ``text`` is a public key that sops can encrypt to, whole and without a comment."""
+    import pyrage
+
+    if re.fullmatch(r"age1[a-z0-9-]+1[02-9ac-hj-np-z]{6,}", text):
+        return True  # a plugin's, which only the plugin can judge
+    try:
+        if text.startswith("age1"):
+            pyrage.x25519.Recipient.from_str(text)
+        else:
+            pyrage.ssh.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        return False
+    return True
+
+
 def new(readers: Mapping[str, str]) -> str:
     """The text of a new policy: all that is sealed can be read by ``readers`` (key to name)."""
     return TEMPLATE + "".join(_line("      - ", key, name) for key, name in readers.items())
@@ -185,26 +222,50 @@ def _rule_nodes(text: str) -> list[Any]:
     if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY-----" in text:
         raise VaultError(
             f"{NAME} holds a PRIVATE key: consider it leaked",
-            "put its public key (age1…) there, and make a new identity",
+            f"{NAME}   # put its public key (age1…) there, and make a new identity",
         )
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         raise VaultError(f"{NAME} line {line}: conflict marker of git", f"edit {NAME}")
+    if len(text) > LARGEST:
+        raise VaultError(f"{NAME} is too large", f"git log --stat -- {NAME}")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line_of = f" line {mark.line + 1}" if mark else ""
         raise VaultError(f"{NAME}{line_of} is not YAML") from None
+    except RecursionError:
+        raise VaultError(f"{NAME} is nested too deeply", f"git log -p -- {NAME}") from None
+    _see_no_shared_lists(root)
     fields = root if isinstance(root, yaml.MappingNode) else yaml.MappingNode("", [])
     rules = _value(fields, "creation_rules")
     if not isinstance(rules, yaml.SequenceNode):
         raise VaultError(f"{NAME} has no list of creation_rules")
     for key, _ in fields.value:
         if key.value not in TOP:
-            raise VaultError(f"{NAME}: unknown field {key.value!r}", f"the fields are {TOP[0]}, …")
+            fix = f"{NAME}   # the fields are {', '.join(TOP)}"
+            raise VaultError(f"{NAME}: unknown field {key.value!r}", fix)
     nodes: list[Any] = rules.value
     return nodes
+
+
+def _see_no_shared_lists(root: Any) -> None:
+    """An alias to a list or a mapping can stand for more than memory holds, or for itself."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node.id == "scalar":
+            continue
+        if id(node) in seen:
+            line = node.start_mark.line + 1
+            raise VaultError(
+                f"{NAME} line {line}: an alias stands for a whole list or mapping",
+                f"{NAME}   # write it out, or give an alias to each key in it",
+            )
+        seen.add(id(node))
+        for child in node.value:
+            waiting += child if isinstance(child, tuple) else [child]
 
 
 def _value(mapping: Any, name: str) -> Any:
@@ -227,11 +288,16 @@ def _rule(rule: Any, where: str) -> Rule:
         if str(name).endswith(("_regex", "_suffix")) and name != "path_regex":
             raise VaultError(f"{where}: {name} leaves a part in clear; remove it")
         if name not in ("path_regex", "age"):
-            raise VaultError(f"{where}: unknown field {name!r}", "only path_regex and age are read")
+            fix = f"{NAME}   # only path_regex and age are read"
+            raise VaultError(f"{where}: unknown field {name!r}", fix)
     try:
-        pattern = re.compile(str(rule.get("path_regex", "")))
-    except re.error:
-        raise VaultError(f"{where}: path_regex is not a regular expression") from None
+        pattern = path_pattern.compiled(rule.get("path_regex", ""))
+    except ValueError:
+        raise VaultError(
+            f"{where}: path_regex is not a regular expression, or not a plain one: "
+            "barehub reads simpler patterns only",
+            f"{NAME}   # use letters, . [classes] with * + ? {{2}}, (these|or those)? ^ and $",
+        ) from None
     given = rule.get("age") or ""
     listed = given if isinstance(given, list) else str(given).split(",")
     recipients = tuple(name for name in map(_without_comment, listed) if name)

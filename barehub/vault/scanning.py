@@ -7,7 +7,6 @@ may speak of keys.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ STATE = "a Terraform state, which holds secrets in clear"
 PLAN = "a Terraform plan, which holds secrets in clear"
 
 _NAMES = (
-    (re.compile(r"\.tfstate(\.(?!([^/]*\.)?sops$)[^/]*)?$"), STATE),
+    (re.compile(r"\.tfstate(\.(?!([^/]*\.)?sops\Z)[^/]*)?$"), STATE),
     (re.compile(r"\.tfvars(\.json)?$"), "Terraform variables, which belong into the vault"),
     (re.compile(r"(^|/)tfplan$|\.tfplan$"), PLAN),
 )
@@ -39,11 +38,17 @@ _BETWEEN = rb"(?:[\s\"'#>|,]|\\+[nrt])"
 """Between the lines of a key, also where it stands in a string or in a comment."""
 
 _PEM = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----%(b)b+"
-    rb"(?:[A-Za-z-]+: [^\n\\]{0,200}%(b)b+){0,5}[A-Za-z0-9+/]{40}" % {b"b": _BETWEEN}
+    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----%(b)b++"
+    rb"(?:[A-Za-z-]++: [^\n\\]{0,200}+(?=\n|\\+[nr])%(b)b++){0,5}+[A-Za-z0-9+/]{40}"
+    % {b"b": _BETWEEN}
 )
-_ENCODED = re.compile(rb"LS0tLS1CRUdJTi[A-Za-z0-9+/]+")
-"""A PEM in base64, as a kubeconfig has it."""
+_ENCODED = re.compile(
+    rb"LS0tLS1CRUdJTi(?:(?!LS0tLS1CRUdJTi)(?:[A-Za-z0-9+/]|%(b)b))++" % {b"b": _BETWEEN}
+)
+"""A PEM in base64, as a kubeconfig has it, or wrapped as base64(1) does."""
+
+_PLAN = re.compile(rb"PK\x01\x02.{24}\x06\0.{16}tfplan", re.S)
+"""An entry of that name in a zip's directory (APPNOTE.TXT, 4.3.12), of whatever version it is."""
 
 _PUTTY = re.compile(rb"PuTTY-User-Key-File-\d.{0,4000}Private-Lines: \d+\s+[A-Za-z0-9+/]{40}", re.S)
 _AGE = re.compile(rb"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}(?![A-Z0-9])")
@@ -91,7 +96,8 @@ def _is_identity(text: bytes) -> bool:
 
 
 def _holds_key(text: bytes) -> bool:
-    return bool(_PEM.search(base64.b64decode(text[: len(text) // 4 * 4])))
+    whole = re.sub(_BETWEEN, b"", text)
+    return bool(_PEM.search(base64.b64decode(whole[: len(whole) // 4 * 4])))
 
 
 _KEYS: tuple[tuple[bytes, re.Pattern[bytes], str, Callable[[bytes], bool]], ...] = (
@@ -114,15 +120,8 @@ def _is_state(content: bytes) -> bool:
 
 def _is_plan(content: bytes) -> bool:
     """A zip with an entry of that name (https://developer.hashicorp.com/terraform/internals)."""
-    if not content.startswith(b"PK\x03\x04") or b"tfplan" not in content:
-        return False
-    import zipfile
-
-    try:
-        return "tfplan" in zipfile.ZipFile(io.BytesIO(content)).namelist()
-    except (zipfile.BadZipFile, ValueError):
-        return False
+    return b"tfplan" in content and bool(_PLAN.search(content))
 
 
 def _out(then: str = "") -> str:
-    return "git rm --cached FILE" + (f"; {then}" if then else "")
+    return "git rm --cached FILE" + (f"   # and {then}" if then else "")

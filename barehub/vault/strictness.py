@@ -9,6 +9,7 @@ reader's block is age's (https://age-encryption.org/v1): one stanza, and a data 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ _ARMOR = re.compile(
 _B64 = rb"[A-Za-z0-9+/]"
 _AGE = re.compile(
     rb"age-encryption\.org/v1\n"
-    rb"-> (?:X25519 %(b)b{43}|ssh-ed25519 %(b)b{6} %(b)b{43}|ssh-rsa %(b)b{6})\n"
+    rb"-> (?:(X25519) %(b)b{43}|(ssh-ed25519 %(b)b{6}) %(b)b{43}|(ssh-rsa %(b)b{6}))\n"
     rb"(?:%(b)b{64}\n)*%(b)b{0,63}\n--- %(b)b{43}\n.{64}" % {b"b": _B64},
     re.S,
 )
@@ -77,9 +78,7 @@ def judge(content: bytes) -> Verdict:
         found_flaws += _leaf_flaws(leaf)
     for line, text in parts.comments:
         if text != "#" and not (text[0] == "#" and is_encrypted(text[1:])):
-            found_flaws.append(
-                Flaw("a comment is plaintext", line, "remove it, and reissue what it names")
-            )
+            found_flaws.append(Flaw(anatomy.COMMENT, line, anatomy.REMOVE_COMMENT))
     if not parts.flaws:  # else nobody has looked at the metadata
         found_flaws += _metadata_flaws(parts.metadata)
     return Verdict(tuple(found_flaws), _blocks(parts.metadata))
@@ -105,8 +104,10 @@ def _leaf_flaws(leaf: Leaf) -> Iterator[Flaw]:
         if leaf.value == "" or leaf.path[0] not in SECTIONS or len(leaf.path) > 1:
             yield Flaw(f"{leaf.name} is empty, which SOPS does not protect", leaf.line, "EDIT")
     elif not is_encrypted(leaf.value):
-        fix = "git checkout HEAD FILE, then store it with invoke vault.set; reissue it if it was"
-        yield Flaw(f"{leaf.name} is plaintext", leaf.line, f"{fix} ever committed")
+        fix = (
+            "git checkout HEAD FILE   # then invoke vault.set; reissue it if it was ever committed"
+        )
+        yield Flaw(f"{leaf.name} is plaintext", leaf.line, fix)
 
 
 def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
@@ -120,10 +121,10 @@ def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
             continue
         if name == "mac_only_encrypted" or name.endswith(("_regex", "_suffix")):
             if name != "unencrypted_suffix" or value != "_unencrypted":
-                fix = "encrypt it whole: without partial-encryption rules"
+                fix = "FILE   # encrypt it whole: without partial-encryption rules"
                 yield Flaw(f"sops.{name} leaves a part of it in clear", fix=fix)
         elif not (name in PLAIN_METADATA and PLAIN_METADATA[name].fullmatch(str(value))):
-            yield Flaw(f"sops.{name} is not expected in the metadata", fix="remove it")
+            yield Flaw(f"sops.{name} is not expected in the metadata", fix="FILE   # remove it")
     yield from _reader_flaws(metadata.get("age"))
 
 
@@ -142,18 +143,31 @@ def _is_reader(reader: Any) -> bool:
         isinstance(reader, dict)
         and set(reader) == {"recipient", "enc"}
         and bool(RECIPIENT.fullmatch(str(reader["recipient"])))
-        and _is_block(str(reader["enc"]))
+        and _stanza(str(reader["enc"])) == _expected(_key(reader))
     )
 
 
-def _is_block(armored: str) -> bool:
-    """Whether it is a data key, encrypted by age to one recipient."""
+def _expected(recipient: str) -> str:
+    """How a stanza for ``recipient`` begins (https://github.com/C2SP/C2SP/blob/main/age.md)."""
+    kind, _, key = recipient.partition(" ")
+    if not key:
+        return "X25519"
+    wire = base64.b64decode(key) if len(key) % 4 == 0 else b""
+    tag = base64.b64encode(hashlib.sha256(wire).digest()[:4]).decode()
+    return f"{kind} {tag.rstrip('=')}"
+
+
+def _stanza(armored: str) -> str:
+    """How the only stanza begins of a data key encrypted by age; empty if it is none."""
     found = _ARMOR.fullmatch(armored)
     text = "".join(found[1].split()) if found else ""
     if len(text) % 4 or not re.fullmatch("[A-Za-z0-9+/]+={0,2}", text):
-        return False
+        return ""
     content = base64.b64decode(text)
-    return base64.b64encode(content).decode() == text and bool(_AGE.fullmatch(content))
+    header = _AGE.fullmatch(content)
+    if header is None or header.lastindex is None or base64.b64encode(content).decode() != text:
+        return ""
+    return header[header.lastindex].decode()
 
 
 def _blocks(metadata: Any) -> dict[str, str]:

@@ -34,7 +34,7 @@ def test_people(clone: Clone) -> None:
     ]
     assert last.startswith("secrets/shared.yaml:") and last.endswith("x is plaintext (not staged)")
     assert "error: 3 problems in the vault" in result.err
-    assert "hint: sops encrypt -i secrets/staged.yaml, and reissue what it holds" in result.err
+    assert "hint: invoke vault.encrypt secrets/staged.yaml   # and reissue what" in result.err
     assert CANARY not in str(result)
     staged = clone.task("vault.check", "--staged")
     assert (staged.code, staged.out.splitlines()) == (4, lines[:1])

@@ -57,7 +57,7 @@ def stage(vault: Vault, name: str, content: str | bytes) -> None:
     before = path.read_bytes() if path.exists() else None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    git(vault, "add", "-f", name)
+    git(vault, "--literal-pathspecs", "add", "-f", name)
     path.unlink()
     if before is not None:
         path.write_bytes(before)
@@ -114,7 +114,7 @@ def test_the_policy_that_counts_is_the_staged_one(vault: Vault) -> None:
         (("path_regex", "path_regx"), ".sops.yaml: rule 1: unknown field 'path_regx'"),
         (("creation_rules", "creation_rulez"), ".sops.yaml: has no list of creation_rules"),
         (("    age:", "    age: ["), ".sops.yaml:6: is not YAML"),
-        (("# Who", "<<<<<<< HEAD\n# Who"), ".sops.yaml:4: conflict marker of git"),
+        (("# Who", "<<<<<<< HEAD\n# Who"), ".sops.yaml:1: conflict marker of git"),
     ],
 )
 def test_a_policy_that_sops_would_misread(vault: Vault, change: tuple[str, str], said: str) -> None:
@@ -129,7 +129,42 @@ def test_parts_of_a_vault_that_are_not_staged(vault: Vault) -> None:
     assert found(vault) == [".sops.yaml: missing"]
     assert guard.check(vault.root, staged=True)[0].fix.startswith("git add .sops.yaml")
     git(vault, "rm", "-q", "--cached", "secrets/shared.yaml")
+    assert found(vault) == [".sops.yaml: missing", "secrets/shared.yaml: missing"]
+    git(vault, "rm", "-q", "--cached", "secrets/demo.yaml")
     assert found(vault) == []
+    stage(vault, "secrets/.gitkeep", "")
+    assert found(vault) == []
+
+
+def test_names_are_told_on_one_line_and_quoted_in_commands(vault: Vault) -> None:
+    key = str(pyrage.x25519.Identity.generate())
+    stage(vault, "secrets/a\nb.yaml", CANARY)
+    stage(vault, "k; touch PWNED #", key)
+    stage(vault, "k\x1b[2J", key)
+    stage(vault, "secrets/" + "a" * 250, (vault.root / "secrets/shared.yaml").read_bytes())
+    assert sorted(found(vault)) == [
+        "'k\\x1b[2J':1: an age identity",
+        "'secrets/a\\nb.yaml': NOT encrypted",
+        "k; touch PWNED #:1: an age identity",
+        f"secrets/{'a' * 250}: secrets/{'a' * 250} is too long a path for a rule",
+    ]
+    fixes = {problem.file: problem.fix for problem in guard.check(vault.root, staged=True)}
+    assert all(fix.isprintable() for fix in fixes.values())
+    assert fixes["k; touch PWNED #"].startswith("git rm --cached 'k; touch PWNED #'   # ")
+    stage(vault, "*", key)
+    for name in ("secrets/a\nb.yaml", "*"):
+        fix = next(p.fix for p in guard.check(vault.root, staged=True) if p.file == name)
+        before = git(vault, "ls-files", "-z").split("\0")
+        subprocess.run(["bash", "-c", fix], cwd=vault.root, check=True, capture_output=True)
+        assert set(before) - set(git(vault, "ls-files", "-z").split("\0")) == {name}
+    assert fixes["secrets/a\nb.yaml"].startswith("git rm --cached $'secrets/a\\x0ab.yaml'   # ")
+
+
+def test_a_policy_whose_content_is_not_there(vault: Vault) -> None:
+    id = git(vault, "rev-parse", ":./.sops.yaml").strip()
+    top = Path(git(vault, "rev-parse", "--show-toplevel").strip())
+    (top / ".git/objects" / id[:2] / id[2:]).unlink()
+    assert found(vault) == [".sops.yaml: cannot be read"]
 
 
 def test_links_and_foreign_ciphertext(vault: Vault) -> None:

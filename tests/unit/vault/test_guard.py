@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyrage
 import pytest
 
+from barehub import overview
 from barehub.vault import guard, policy
+from barehub.vault.ciphertext import Flaw, obstacle
 from barehub.vault.store import Vault
 
 CANARY = "canary-7c1e"
@@ -37,7 +42,7 @@ def test_a_new_vault_is_good(vault: Vault, file: Path) -> None:
     ("change", "said"),
     [
         (lambda text: f"variables:\n    token: {CANARY}\n", "NOT encrypted"),
-        (lambda text: "", "NOT encrypted"),
+        (lambda text: "", "empty"),
         (lambda text: text[: text.index("sops:")], "its SOPS metadata are missing"),
         (after(r"token: .*", f"token: {CANARY}"), "variables.token is plaintext"),
         (after(r"token: .*", "token: ''"), "variables.token is empty"),
@@ -101,10 +106,49 @@ def test_sealed_states_are_looked_at(vault: Vault, file: Path) -> None:
 
 def test_a_reader_who_was_added_to_the_policy_only(vault: Vault, file: Path) -> None:
     (mine,) = policy.readers(vault.root, file)
-    policy.write(vault.root, policy.new({mine: "", "age1other": ""}))
+    other = str(pyrage.x25519.Identity.generate().to_public())
+    policy.write(vault.root, policy.new({mine: "", other: ""}))
     texts = [p.text for p in guard.check(vault.root)]
-    assert texts == ["age1other cannot read it and is in .sops.yaml"] * 3
+    assert texts == [f"{other[:20]}… cannot read it and is in .sops.yaml"] * 3
+
+
+def test_without_a_policy_nobody_knows_who_may_read(vault: Vault, file: Path) -> None:
+    (vault.root / ".sops.yaml").unlink()
+    vault.file(None).unlink()
+    assert [str(p) for p in guard.check(vault.root)] == [
+        ".sops.yaml: missing (not staged)",
+        "secrets/shared.yaml: missing (not staged)",
+    ]
+
+
+def test_a_command_in_a_hint_is_one_whatever_the_name() -> None:
+    flaw = Flaw("x", fix="git rm --cached FILE   # EDIT")
+    for name in ("k; touch PWNED #", "-f", ":/x", "a\nb", "\x1bcé\udcff'", "FILE EDIT"):
+        line = flaw.remedy(name).partition("   #")[0]
+        assert line.isprintable()
+        words = ["bash", "-c", f'git() {{ printf %s "$3"; }}; {line}']
+        typed = subprocess.run(words, capture_output=True, check=True).stdout
+        assert os.fsdecode(typed).removeprefix("./") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("secrets/a b.yaml", b"x: y", "invoke vault.encrypt 'secrets/a b.yaml'   # and"),
+        ("secrets/id_rsa", b"x", "git rm --cached secrets/id_rsa   # and"),
+        ("secrets/a.yaml", b" \n", "git checkout HEAD secrets/a.yaml   # or"),
+        ("secrets/a.yaml", b"<<<<<<< x\n", "hooks && git checkout -m secrets/a.yaml"),
+    ],
+)
+def test_what_helps_can_be_typed(name: str, content: bytes, hint: str) -> None:
+    flaw = obstacle(content)
+    assert flaw and hint in flaw.remedy(name)
 
 
 def test_no_vault_no_problems(tmp_path: Path) -> None:
     assert guard.check(tmp_path) == []
+
+
+def test_names_of_keys_are_shown_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    overview.show_secrets({"a\x1b[2J\nb": CANARY}, reveal=False, as_json=False)
+    assert capsys.readouterr().out == f"'a\\x1b[2J\\nb': {overview.MASK}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,16 @@ def test_there_is_no_vault(tmp_path: Path) -> None:
         ("creation_rules:\n  - age: ecdsa-sha2-nistp256 AAAA\n", "no kind of recipient"),
         ("<<<<<<< ours\na: 1\n", "conflict marker"),
         ("- 1\n", "no list of creation_rules"),
+        ("creation_rules: " + "[" * 3000, "nested too deeply"),
+        ("creation_rules: &a [*a]\n", "line 1: an alias stands for a whole list"),
+        ("creation_rules:\n  - &a {age: age1a, x: *a}\n", "line 2: an alias stands for a whole"),
+        ("#" * 300_000, "too large"),
+        (
+            "keys:\n  - &a0 x\n"
+            + "".join(f"  - &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(9))
+            + "creation_rules:\n  - age: *a9\n",
+            "an alias stands for a whole list",
+        ),
     ],
 )
 def test_what_sops_would_take_for_something_else(tmp_path: Path, text: str, said: str) -> None:
@@ -52,6 +63,43 @@ def test_what_sops_would_take_for_something_else(tmp_path: Path, text: str, said
         policy.readers(tmp_path, tmp_path / "secrets/shared.yaml")
     assert said in str(caught.value)
     assert "1ABC" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^secrets/(([a-z]+)+)+$", "(a)*", "(a|a)" * 30, "a?" * 30, ".*.*.*x", "^.*.*.*.*x",
+        "[[:lower:]]", "[a&&b]", "[a--b]", "[]a]", "a*?", "a*+", "a**", "^*", "a{2}{3}", "a{,3}",
+        "(?i)a", "(?=a)", "(?P<n>a)", r"(a)\1", r"\s", r"\ba", r"\Aa", r"a\Z", r"\pL", "(" * 3000,
+        ")", "a|b)", "[", "\\", "[b-a]", "a{3,2}",
+    ],
+)  # fmt: skip
+def test_patterns_that_go_reads_in_another_way_or_that_never_end(pattern: str) -> None:
+    text = f"creation_rules:\n  - path_regex: {json.dumps(pattern)}\n    age: age1a\n"
+    with pytest.raises(VaultError, match="barehub reads simpler patterns only"):
+        policy.Policy.parse(text).readers("secrets/" + "a" * 200 + "-.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "not_these"),
+    [
+        (r"\.ya?ml$", ["a.yml", "a.yaml", "b/a.yaml"], ["a.yaaml", "a.yaml\n", "a_yml"]),
+        ("^secrets/.*", ["secrets/"], ["x/secrets/a"]),
+        (r"^[\w.-]+/(?:a|b{2,3})(c|d)?$", ["x.-/a", "x/bbb", "x/ad"], ["é/a", "x/b", "x/acd"]),
+        (r"[^a-z/]\d", ["A1"], ["a1", "/1", "A٣"]),
+        ("^.*x.*y.*z", ["x" * 85 + "y" * 85 + "z"], ["x" * 85 + "y" * 85]),
+    ],
+)
+def test_patterns_that_all_read_alike(pattern: str, fits: list[str], not_these: list[str]) -> None:
+    rules = policy.Policy.parse(f"creation_rules:\n  - path_regex: '{pattern}'\n    age: age1a\n")
+    for path in fits:
+        assert rules.readers(path) == ("age1a",)
+    for path in not_these:
+        with pytest.raises(VaultError, match="has no rule for") as caught:
+            rules.readers(path)
+        assert "\n" not in caught.value.problem
+    with pytest.raises(VaultError, match="too long a path"):
+        rules.readers("secrets/" * 40)
 
 
 def test_a_list_of_recipients(tmp_path: Path) -> None:

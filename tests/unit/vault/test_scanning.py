@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -66,6 +67,33 @@ def test_private_keys_in_every_wrapping(key: bytes) -> None:
     assert key.splitlines()[1].decode() not in str(flaw)
     encoded = base64.b64encode(key)
     assert said(b"client-key-data: " + encoded) == ["a private key in base64"]
+    lines = [encoded[at : at + 76].decode() for at in range(0, len(encoded), 76)]
+    before = base64.b64encode(b"-----BEGIN CERTIFICATE-----!").decode()
+    for one in ("\n".join(lines), "\r\n    ".join(lines), "\\n".join(lines)):
+        assert said(f"x: {one}\n".encode()) == ["a private key in base64"]
+        assert said(f'a "{before}" b "{one}"'.encode()) == ["a private key in base64"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----\n" + ("A: " + " " * 250) * 5 + "!",
+        "-----BEGIN PRIVATE KEY-----\n" + "A: \\n" * 300_000,
+        "-----BEGIN PRIVATE KEY-----" + " \n" * 500_000,
+        "-----BEGIN PRIVATE KEY-----" + "\\" * 1_000_000,
+        "-----BEGIN " + "A" * 1_000_000,
+        "LS0tLS1CRUdJTi" * 70_000,
+        "LS0tLS1CRUdJTi" + "\n" * 1_000_000,
+        "LS0tLS1CRUdJTi" + "\\" * 1_000_000,
+        "LS0tLS1CRUdJTi" + "a\\" * 500_000,
+        "PK\1\2" * 250_000 + "tfplan",
+    ],
+    ids=range(10),
+)
+def test_no_text_takes_long(text: str) -> None:
+    began = time.process_time()
+    assert said(text.encode()) == []
+    assert time.process_time() - began < 2
 
 
 def test_identities_of_age_whose_checksum_is_right() -> None:
@@ -115,6 +143,8 @@ STATE = {"version": 4, "terraform_version": "1.6.0", "serial": 1, "lineage": "x"
         ("errored.tfstate.1234.backup", True),
         ("terraform.tfstate.sops", False),
         ("terraform.tfstate.torn.sops", False),
+        ("terraform.tfstate.sops\n", True),
+        ("terraform.tfstate.a\nb", True),
         ("x.tfstate.notsops", True),
         ("prod.tfvars", True),
         ("a/prod.auto.tfvars.json", True),
@@ -137,7 +167,12 @@ def test_states_and_plans_under_other_names() -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("tfplan", "x")
         file.writestr("tfstate", "x")
-    assert said(archive.getvalue(), "out.bin") == [scanning.PLAN]
+    plan = archive.getvalue()
+    assert said(plan, "out.bin") == [scanning.PLAN]
+    version = plan.replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\x63")
+    assert version != plan
+    assert said(version) == [scanning.PLAN], "a version of zip that Python does not read, but Go"
+    assert said(plan[:-9]) == [scanning.PLAN]
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as file:
         file.writestr("about-tfplan.txt", "x")

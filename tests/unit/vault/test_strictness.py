@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from barehub.vault import strictness
+from barehub.vault import ciphertext, strictness
 from barehub.vault.store import Vault
 
 CANARY = "canary-7c1e"
@@ -141,7 +141,10 @@ WORDS = base64.b64encode(b"this is a text and no ciphertext").decode()
         (other("^sops:", "sops: {}\nsops:"), "two blocks of SOPS metadata"),
         (other("(    age:\n)((.|\n)*AGE ENCRYPTED FILE-----\n)", r"\1\2\2"), "is there twice"),
         (lambda text: "a: " + "[" * 3000, "NOT encrypted"),
-        (lambda text: text + "x: " + "[" * 3000, ""),
+        (lambda text: text + "x: " + "[" * 3000, "nested too deeply"),
+        (lambda text: "x: " + "[" * 200_000 + "\n" + text, "nested too deeply"),
+        (lambda text: "x: " + "{a: " * 200_000 + "\n" + text, "nested too deeply"),
+        (lambda text: "x:\n " + "- " * 200_000 + "\n" + text, "nested too deeply"),
     ],
 )  # fmt: skip
 def test_tricks(sealed: dict[str, str], change: Callable[[str], str], said: str | None) -> None:
@@ -161,6 +164,8 @@ def test_tricks(sealed: dict[str, str], change: Callable[[str], str], said: str 
         (other('"token": "[^"]*"', '"token": "words"'), "variables.token is plaintext"),
         (other('"token": "[^"]*"', '"token": 5'), "variables.token is plaintext"),
         (other('"token": "[^"]*"', '"token": NaN'), "variables.token is plaintext"),
+        (other('"token": "[^"]*"', f'"token": {"1" * 5000}'), "variables.token is plaintext"),
+        (other('"token": "[^"]*"', f'"token": {"[" * 200_000}'), "nested too deeply"),
         (other('"token":', '"token": "words", "token":'), "a key is there twice"),
         (other('"mac":', '"mac": "words", "mac":'), "a key is there twice"),
         (other('"sops": {', '"sops": {"note": "words",'), "sops.note is not expected"),
@@ -201,3 +206,31 @@ def test_readers_of_every_kind(vault: Vault, tmp_path: Path) -> None:
     verdict = strictness.judge(sealed)
     assert verdict.flaws == ()
     assert list(verdict.blocks)[1:] == keys
+    blocks = list(verdict.blocks.values())
+    pieces = re.split(r"enc: \|\n(?:.*\n)*?.*---END.*\n", sealed.decode())
+    assert len(pieces) == 5
+    for place in range(4):
+        for kind in range(4):
+            moved = pieces[0]
+            for number, rest in enumerate(pieces[1:]):
+                block = blocks[kind if number == place else number]
+                moved += f"enc: {json.dumps(block)}\n{rest}"
+            told = flaws(moved)
+            assert told == (
+                [] if kind == place else ["an age recipient in its metadata is malformed"]
+            )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sops:\n a: " + "{a: " * 100_000,
+        "sops:\n  " + "- " * 100_000,
+        "sops:\n a: " + "[a, " * 100_000,
+        '{"sops": ' + "[" * 100_000,
+        "sops: &a [*a]\n",
+    ],
+)
+def test_metadata_that_nothing_can_be_made_of_name_nobody(text: str) -> None:
+    assert ciphertext.recipients(text.encode()) == []
+    assert ciphertext.services(text.encode()) == []
