@@ -44,10 +44,10 @@ def add(store: Vault, name: str, key: str) -> None:
 def remove(store: Vault, name: str, *, force: bool) -> None:
     """Take ``name`` out, and list what they have seen on stdout."""
     rules = Policy.read(store.root)
-    outcome = Recipients(store.root, store.scratch).remove(name, force=force)
+    members = Recipients(store.root, store.scratch)
+    outcome = members.remove(name, force=force, told=_checklist)
     _tell(store.root, outcome, rules)
     console.step("readers", f"{name} cannot read what is written from now on")
-    _checklist(outcome.seen)
 
 
 def rotate(store: Vault) -> None:
@@ -60,11 +60,12 @@ def rotate(store: Vault) -> None:
 
 def sync(store: Vault, *, dry_run: bool, force: bool) -> None:
     """Every file as ``.sops.yaml`` says."""
-    outcome = Recipients(store.root, store.scratch).sync(dry_run=dry_run, force=force)
+    outcome = Recipients(store.root, store.scratch).sync(
+        dry_run=dry_run, force=force, told=_checklist
+    )
     _tell(store.root, outcome, would=dry_run)
     if not outcome.changes:
         console.step("readers", f"every file is as {policy.NAME} says")
-    _checklist(outcome.seen)
 
 
 def _document(rules: Policy, found: Sequence[Access]) -> dict[str, object]:
@@ -119,6 +120,6 @@ def _checklist(seen: Sequence[str]) -> None:
     """What must be reissued, as Markdown on stdout, for an issue or a note."""
     if not seen:
         return
-    console.say("they have read these, and git keeps what they could read: reissue each")
+    console.say("who is removed has read these, and git keeps what they could read: reissue each")
     for item in seen:
         console.out(f"- [ ] {item}")

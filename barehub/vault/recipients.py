@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,18 @@ from barehub.errors import UsageError, VaultError
 from barehub.lock import Holder, Lock
 from barehub.vault import ciphertext, editor, files, policy, sections
 from barehub.vault.policy import Policy
+from barehub.vault.seen import past
 from barehub.vault.sops import Sops, kind_of
 
 CI = re.compile(r"ci([-._@].*)?")
 """What the reader that CI has is called: ``ci``, ``ci-github``."""
+
+
+Told = Callable[[Sequence[str]], None]
+
+
+def _nobody(seen: Sequence[str]) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -75,31 +83,28 @@ def key_of(text: str) -> str:
 
     :raises UsageError: it is something else; a private key is never repeated.
     """
-    import pyrage
-
     if text.endswith(".pub"):
         try:
             text = Path(text).expanduser().read_text()
         except (OSError, UnicodeDecodeError):
             raise UsageError(f"{text} cannot be read", f"ls -l {text}") from None
+    _refuse_private_key(text)
+    key = " ".join(text.split()[:2])
+    if not policy.is_key(key):
+        kind = next(iter(key.split()), "")[:24]
+        raise UsageError(
+            f"{kind!r} is no whole key that can read the vault",
+            "give an age key (age1…), or an SSH key of type ed25519 or RSA, in quotes",
+        )
+    return key
+
+
+def _refuse_private_key(text: str) -> None:
     if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY" in text:
         raise UsageError(
             "that is a PRIVATE key: consider it leaked, and make a new one",
             "give the public one, age1… or ssh-ed25519 …",
         )
-    key = " ".join(text.split()[:2])
-    try:
-        if key.startswith("age1"):
-            pyrage.x25519.Recipient.from_str(key)
-        else:
-            pyrage.ssh.Recipient.from_str(key)
-    except pyrage.RecipientError:
-        kind = next(iter(key.split()), "")[:24]
-        raise UsageError(
-            f"{kind!r} begins no key that can read the vault",
-            "give an age key (age1…), or an SSH key of type ed25519 or RSA, in quotes",
-        ) from None
-    return key
 
 
 class Recipients:
@@ -117,55 +122,67 @@ class Recipients:
         :raises UsageError: the name or the key is another's.
         :raises VaultError: a file is not for us; nothing was changed.
         """
-        rules = Policy.read(self.root)
-        if rules.names.get(key) == name and all(key in rule.readers for rule in rules.rules):
+        _refuse_private_key(name)
+        with self._alone():
+            rules = Policy.read(self.root)
+            if rules.names.get(key) != name or not all(key in r.readers for r in rules.rules):
+                rules = Policy.parse(rules.with_reader(name, key))
             return self._renew(rules)
-        return self._renew(Policy.parse(rules.with_reader(name, key)))
 
-    def remove(self, name: str, *, force: bool) -> Outcome:
+    def remove(self, name: str, *, force: bool, told: Told = _nobody) -> Outcome:
         """Let ``name`` (or a key) read nothing that is written from now on.
+
+        ``told`` gets what they have seen, before anything is written: a list that only comes after
+        a write could be lost with a failure of it.
 
         :raises UsageError: nobody is called so, or without ``force`` it is us or CI.
         :raises VaultError: nobody would be left, or a file is not for us; nothing was changed.
         """
-        rules = Policy.read(self.root)
-        found = [key for key in rules.everyone() if name in (key, rules.names.get(key))]
-        if not found:
-            known = ", ".join(rules.called(key) for key in rules.everyone())
-            raise UsageError(
-                f"{policy.NAME} has no reader {name!r}; it has: {known}",
-                "invoke vault.sync, if a removal was cut short",
-            )
-        changed = rules
-        for key in found:
-            changed = Policy.parse(changed.without_reader(key))
-        if not force:
-            self._refuse_lock_out(rules, found, f"vault.remove-recipient {name}")
-        return self._renew(changed)
+        _refuse_private_key(name)
+        with self._alone():
+            rules = Policy.read(self.root)
+            found = [key for key in rules.everyone() if name in (key, rules.names.get(key))]
+            if not found:
+                known = ", ".join(rules.called(key) for key in rules.everyone())
+                raise UsageError(
+                    f"{policy.NAME} has no reader {name!r}; it has: {known}",
+                    "invoke vault.sync, if a removal was cut short",
+                )
+            changed = rules
+            for key in found:
+                changed = Policy.parse(changed.without_reader(key))
+            if not force:
+                self._refuse_lock_out(rules, found, f"vault.remove-recipient {name}")
+            return self._renew(changed, told=told)
 
-    def sync(self, *, dry_run: bool = False, force: bool = False) -> Outcome:
-        """Bring every file to ``.sops.yaml``; with ``dry_run`` only tell.
+    def sync(self, *, dry_run: bool = False, force: bool = False, told: Told = _nobody) -> Outcome:
+        """Bring every file to ``.sops.yaml``; with ``dry_run`` only tell. ``told`` as above.
 
         :raises UsageError: without ``force`` we would be locked out.
         :raises VaultError: a file is not for us; nothing was changed.
         """
-        rules = Policy.read(self.root)
-        if not dry_run:
+        if dry_run:
+            differing = (one for one in access(self.root) if one.extra or one.missing)
+            return Outcome(
+                [Change(o.file, o.missing, o.extra, bool(o.extra)) for o in differing], []
+            )
+        with self._alone():
+            rules = Policy.read(self.root)
+            rules.check_keys()
             if not force:
                 going = [key for one in access(self.root) for key in one.extra]
-                self._refuse_lock_out(rules, going, "vault.sync")
-            return self._renew(rules)
-        differing = (one for one in access(self.root) if one.extra or one.missing)
-        return Outcome([Change(o.file, o.missing, o.extra, bool(o.extra)) for o in differing], [])
+                self._refuse_lock_out(rules, going, "vault.sync", f"git diff {policy.NAME}")
+            return self._renew(rules, told=told)
 
     def rotate(self) -> Outcome:
         """Give every file a new data key, and so every value a new ciphertext.
 
         :raises VaultError: a file is not for us; nothing was changed.
         """
-        return self._renew(Policy.read(self.root), always=True)
+        with self._alone():
+            return self._renew(Policy.read(self.root), always=True)
 
-    def _refuse_lock_out(self, rules: Policy, going: Sequence[str], verb: str) -> None:
+    def _refuse_lock_out(self, rules: Policy, going: Sequence[str], verb: str, *hints: str) -> None:
         mine = {one.recipient for one in self._sops.identities([*going, *rules.everyone()])}
         for key in going:
             name = rules.called(key)
@@ -175,14 +192,15 @@ class Recipients:
                 problem = f"{name} is what CI reads with: its runs would fail"
             else:
                 continue
-            raise UsageError(problem, f"invoke {verb} --force")
+            raise UsageError(problem, *hints, f"invoke {verb} --force   # only if you mean it")
 
-    def _renew(self, rules: Policy, *, always: bool = False) -> Outcome:
+    def _renew(self, rules: Policy, *, always: bool = False, told: Told = _nobody) -> Outcome:
         """Make every file fit ``rules``, which become the policy."""
+        rules.check_keys()
         changes: list[Change] = []
         made: dict[Path, bytes] = {}
         seen: list[str] = []
-        with self._alone(), console.working("vault") as work:
+        with console.working("vault") as work:
             found = sealed(self.root)
             for number, path in enumerate(found, 1):
                 work.now(f"{path.relative_to(self.root)} ({number} of {len(found)})")
@@ -195,11 +213,33 @@ class Recipients:
                 changes.append(Change(now.file, now.missing, now.extra, rotated))
                 if now.extra:
                     seen += self._shown(path, content)
+            gone = {key for one in changes for key in one.removed}
+            seen += (f"{name} (only in history)" for name in past(self.root, gone, seen))
+        told(seen)
+        self._put(rules, made)
+        return Outcome(changes, seen)
+
+    def _put(self, rules: Policy, made: Mapping[Path, bytes]) -> None:
+        """Write it all.
+
+        :raises VaultError: one cannot be written; says what has been.
+        """
+        done = []
+        try:
             if rules.text != (self.root / policy.NAME).read_text():
                 policy.write(self.root, rules.text)
+                done.append(policy.NAME)
             for path, content in made.items():
                 files.replace(path, content, self._sops.shown(path))
-        return Outcome(changes, seen)
+                done.append(self._sops.shown(path))
+        except VaultError as error:
+            if not done:
+                raise
+            raise VaultError(
+                f"{error.problem}; changed already: {', '.join(done)}",
+                *error.hints,
+                "then: invoke vault.sync",
+            ) from None
 
     def _renewed(self, path: Path, old: bytes, rules: Policy, rotated: bool) -> bytes:
         """``old`` for the readers of ``rules``, seen to hold what it held."""
@@ -240,12 +280,14 @@ class Recipients:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else writes a secrets file or a sealed state.
+        """Nobody else writes a secrets file, a sealed state, or the policy by way of us.
 
         :raises VaultError: a run is at work on an instance.
         """
         with ExitStack() as stack:
-            for folder in sorted({path.parent for path in sealed(self.root)}):
+            first = self.root / "secrets"  # for which another one of us waits
+            others = {path.parent for path in sealed(self.root)} - {first}
+            for folder in (first, *sorted(others)):
                 if folder.parent == self.root / "instances":
                     lock = Lock(folder / ".lock")
                     if holder := lock.acquire(Holder.me("vault")):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from vaults import again, fresh, plain_sops
 
 from barehub.errors import UsageError, VaultError
 from barehub.lock import Holder, Lock
-from barehub.vault import guard, recipients
+from barehub.vault import files, guard, policy, recipients
 from barehub.vault.policy import Policy
 from barehub.vault.recipients import Outcome, Recipients
 from barehub.vault.sections import Secrets
@@ -187,7 +190,8 @@ def test_sync_does_not_lock_out_who_calls_it(vault: Vault, tmp_path: Path) -> No
     rules.write_text(rules.read_text().replace(me, age_key(tmp_path, "bob")))
     with pytest.raises(UsageError, match="is you") as caught:
         members(vault).sync()
-    assert caught.value.hints == ("invoke vault.sync --force",)
+    assert caught.value.hints[0] == "git diff .sops.yaml", "the slip may be there"
+    assert caught.value.hints[1].startswith("invoke vault.sync --force")
     assert what_it_says(vault)
 
 
@@ -221,15 +225,137 @@ def test_the_state_of_a_run_at_work_is_left_alone(vault: Vault, tmp_path: Path) 
     assert members(vault).rotate().changes
 
 
+@pytest.mark.parametrize("spelling", ["'{}'", '"{}"', "&a {}", "\n            {}"])
+def test_a_reader_in_another_spelling_is_removed_as_well(
+    vault: Vault, tmp_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = age_key(tmp_path, "mallory")
+    members(vault).add("mallory", key)
+    file = vault.file(None)
+    text = file.read_text()
+    file.write_text(text.replace(f"recipient: {key}", f"recipient: {spelling.format(key)}"))
+    assert "secrets/shared.yaml" in files_of(members(vault).remove("mallory", force=False))
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(tmp_path / "mallory"))
+    (Path.home() / ".config/sops/age/keys.txt").unlink()
+    with pytest.raises(VaultError, match="is not for you"):
+        again(vault).read(None)
+
+
+ADD = """
+import pathlib, sys
+from barehub.vault.recipients import Recipients
+root, scratch, name, key = sys.argv[1:]
+Recipients(pathlib.Path(root), pathlib.Path(scratch)).add(name, key)
+"""
+
+
+def test_a_reader_added_meanwhile_does_not_bring_a_removed_one_back(
+    vault: Vault, tmp_path: Path
+) -> None:
+    mallory, bob = age_key(tmp_path, "mallory"), age_key(tmp_path, "bob")
+    members(vault).add("mallory", mallory)
+    adding: list[subprocess.Popen[bytes]] = []
+
+    def told(seen: object) -> None:  # the removal is under way, and nothing is written yet
+        argv = [sys.executable, "-c", ADD, str(vault.root), str(vault.scratch), "bob", bob]
+        adding.append(subprocess.Popen(argv))
+        time.sleep(1)
+
+    members(vault).remove("mallory", force=False, told=told)
+    assert adding[0].wait(60) == 0
+    assert set(Policy.read(vault.root).names.values()) == {policy.own_name(), "bob"}
+    assert all(mallory not in one.readers for one in recipients.access(vault.root))
+    assert all(bob in one.readers for one in recipients.access(vault.root))
+
+
+def test_what_was_seen_is_told_before_anything_is_written(vault: Vault, tmp_path: Path) -> None:
+    members(vault).add("bob", age_key(tmp_path, "bob"))
+    before = {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+
+    def nobody_listens(seen: object) -> None:
+        raise UsageError("standard output cannot be written")
+
+    with pytest.raises(UsageError):
+        members(vault).remove("bob", force=False, told=nobody_listens)
+    assert before == {path: path.read_bytes() for path in vault.root.rglob("*") if path.is_file()}
+
+
+def test_what_only_history_has_was_seen_as_well(vault: Vault, tmp_path: Path) -> None:
+    def commit() -> None:
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        for argv in (["add", "-A"], [*who, "commit", "-qm", "x"]):
+            subprocess.run(["git", *argv], cwd=vault.root, check=True)
+
+    subprocess.run(["git", "init", "-q", "."], cwd=vault.root, check=True)
+    vault.update(vault.file(None), {"variables.before_bob": "CANARY-x"})
+    commit()
+    plain_sops(vault, "unset", str(vault.file(None)), '["variables"]["before_bob"]')
+    members(vault).add("bob", age_key(tmp_path, "bob"))
+    again(vault).update(vault.file(None), {"variables.retired": "CANARY-y"})
+    commit()
+    plain_sops(vault, "unset", str(vault.file(None)), '["variables"]["retired"]')
+    (vault.root / "secrets/files/demo/licence.sops").unlink()
+    commit()
+    seen = members(vault).remove("bob", force=False).seen
+    assert [one for one in seen if "only in history" in one] == [
+        "secrets/files/demo/licence.sops (only in history)",
+        "secrets/shared.yaml: variables.retired (only in history)",
+    ]
+
+
+def test_a_write_that_fails_says_what_is_changed_already(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = files.replace
+
+    def fails_at_the_last(path: Path, content: bytes, shown: str) -> None:
+        if path.name == "shared.yaml":
+            raise VaultError("secrets/shared.yaml could not be written", "df -h")
+        write(path, content, shown)
+
+    monkeypatch.setattr(files, "replace", fails_at_the_last)
+    with pytest.raises(VaultError) as caught:
+        members(vault).add("bob", age_key(tmp_path, "bob"))
+    assert "changed already: .sops.yaml, instances/demo" in caught.value.problem
+    assert caught.value.hints == ("df -h", "then: invoke vault.sync")
+    monkeypatch.setattr(files, "replace", write)
+    assert files_of(members(vault).sync()) == ["secrets/shared.yaml"]
+
+
+def test_a_mistyped_key_in_the_policy_is_named(vault: Vault, tmp_path: Path) -> None:
+    rules = vault.root / ".sops.yaml"
+    key = age_key(tmp_path, "bob")
+    mistyped = key[:-1] + ("p" if key.endswith("q") else "q")
+    rules.write_text(rules.read_text() + f"      - {mistyped}  # bob\n")
+    for change in (members(vault).sync, members(vault).rotate):
+        with pytest.raises(VaultError, match=r"\.sops\.yaml line 7: 'age1.* is no whole age"):
+            change()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda members, key: members.add(key, "age1x"),
+        lambda members, key: members.remove(key, force=True),
+    ],
+)
+def test_a_private_key_in_the_place_of_a_name_is_not_repeated(
+    vault: Vault, act: Callable[[Recipients, str], object]
+) -> None:
+    with pytest.raises(UsageError, match="PRIVATE key") as caught:
+        act(members(vault), "AGE-SECRET-KEY-1CANARY")
+    assert "CANARY" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("AGE-SECRET-KEY-1CANARY", "PRIVATE key: consider it leaked"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "PRIVATE key"),
-        ("age1notakey", "begins no key"),
-        ("ecdsa-sha2-nistp256 AAAA", "'ecdsa-sha2-nistp256' begins no key"),
-        ("ssh-ed25519 AAAA", "begins no key"),
-        ("", "begins no key"),
+        ("age1notakey", "is no whole key"),
+        ("ecdsa-sha2-nistp256 AAAA", "'ecdsa-sha2-nistp256' is no whole key"),
+        ("ssh-ed25519 AAAA", "is no whole key"),
+        ("", "is no whole key"),
         ("missing.pub", "cannot be read"),
     ],
 )
