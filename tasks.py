@@ -305,6 +305,22 @@ def vault_set(c: Context, key: str, name: str = "") -> None:
     console.step("vault", f"{key} is in {project().relative(file)}")
 
 
+@verb(
+    name="encrypt", positional=["file"], help={"file": "secrets/NAME.yaml, as it stands in clear"}
+)
+def vault_encrypt(c: Context, file: str) -> None:
+    """Encrypt a secrets file that stands there in clear, in its place.
+
+    Example: invoke vault.encrypt secrets/demo.yaml
+    """
+    from barehub.console import console
+
+    with vault() as store:
+        store.encrypt(Path(file).absolute())
+    console.step("vault", f"{file} is encrypted")
+    console.say("what it holds was in clear on this disk: reissue it if others could read that")
+
+
 @verb(name="edit", help={"name": "the instance (default: what all share, secrets/shared.yaml)"})
 def vault_edit(c: Context, name: str = "") -> None:
     """Edit a secrets file in your editor; its plaintext stays in memory.
@@ -542,6 +558,7 @@ namespace.add_collection(
         "vault",
         vault_init,
         vault_set,
+        vault_encrypt,
         vault_edit,
         vault_show,
         vault_check,

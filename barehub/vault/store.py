@@ -165,6 +165,26 @@ class Vault:
             files.replace(file, sealed, self._shown(file))
         return True
 
+    def encrypt(self, file: Path) -> None:
+        """Encrypt a secrets file that stands there in clear, in its place.
+
+        :raises UsageError: it is none of the vault's, or encrypted already.
+        :raises VaultError: it cannot be read, or the vault may not hold what is in it.
+        """
+        shown = self._shown(file)
+        if file.parent != self.root / "secrets" or file.suffix != ".yaml":
+            raise UsageError(f"{shown} is no secrets file: secrets/NAME.yaml is one")
+        with files.alone(file.parent):
+            try:
+                content = file.read_bytes().decode()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise VaultError(f"{shown} cannot be read: {reason.lower()}") from None
+            if recipients(content.encode()):
+                raise UsageError(f"{shown} is encrypted already", f"invoke vault.check   # {shown}")
+            draft = Draft(self._sops, file, shared=file == self.file(None))
+            files.replace(file, draft.sealed(content), shown)
+
     def seal(self, content: bytes, target: Path) -> None:
         """Encrypt ``content`` as it is into ``target``, for the readers of ``.sops.yaml``.
 
@@ -197,9 +217,13 @@ class Vault:
     def _tree_of(self, content: bytes, file: Path) -> Tree:
         key = hashlib.sha256(content).digest() + file.name.encode()
         if key not in self._read:
-            tree = json.loads(self._sops.decrypt(content, file, "yaml", "json"))
+            said = self._sops.decrypt(content, file, "yaml", "json")
             shared = file == self.file(None)
-            self._read[key] = sections.check(tree, self._shown(file), shared=shared)
+            try:
+                tree = json.loads(said)
+                self._read[key] = sections.check(tree, self._shown(file), shared=shared)
+            except RecursionError:
+                raise VaultError(f"{self._shown(file)} is nested too deeply") from None
         return self._read[key]
 
     def _change(
@@ -256,6 +280,10 @@ def _path(name: str) -> tuple[str, ...]:
         raise UsageError(f"{name!r} is not a key of the vault", "for instance variables.hub_token")
     if path[0] not in sections.SECTIONS:
         raise UsageError(f"{name!r}: the vault has no section {path[0]!r}", "variables.… is one")
+    if path[0] == "ssh" and path != ("ssh", "private_key"):
+        raise UsageError(f"{name!r}: ssh has only private_key", "ssh.private_key")
+    if path[0] == "environment" and len(path) > 2:
+        raise UsageError(f"{name!r}: environment holds no mappings", "environment.OS_PASSWORD")
     if any(part.endswith(UNPROTECTED) for part in path):
         raise UsageError(f"{name!r} would not be encrypted: keys may not end in {UNPROTECTED}")
     return path

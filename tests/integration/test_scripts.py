@@ -51,8 +51,11 @@ def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProc
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Each package of a lock file with its lines: version, marker and hashes."""
-    text = (ROOT / lock).read_text()
+    """Each package of a lock file with its lines: version and hashes.
+
+    Not its marker: a tool may need everywhere what barehub needs for an old Python only.
+    """
+    text = re.sub(r" ; [^\\\n]*", " ", (ROOT / lock).read_text())
     return {pin.split("==")[0]: pin for pin in re.findall(r"^[\w.-]+==[^#]*", text, re.MULTILINE)}
 
 

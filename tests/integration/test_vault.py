@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def mutated(text: str, pattern: str, replacement: str) -> str:
         (r"    mac: .*\n", "", "MAC is missing"),
         (r"^sops:(.|\n)*", "", "its SOPS metadata are missing"),
         (r"(.|\n)*", "variables: {token: canary-1}", "secrets/demo.yaml: NOT encrypted"),
-        (r"(.|\n)*", "", "NOT encrypted"),
+        (r"(.|\n)*", "", "empty"),
         (r"^variables:", "=======\nvariables:", "line 3: conflict marker"),
         (r"token: .*", "token: ''", "variables.token is empty"),
         (r"^", "newcomer: {}\n", "unknown section 'newcomer'"),
@@ -258,3 +259,53 @@ def test_a_state_that_cannot_be_unsealed(vault: Vault) -> None:
         assert said in caught.value.problem
         assert "instances/demo/terraform.tfstate.sops" in caught.value.problem
         assert "canary-1" not in str(caught.value)
+
+
+def test_sops_asks_nobody_whom_a_file_names(vault: Vault) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        port = listener.getsockname()[1]
+        file = vault.file(None)
+        service = (
+            "sops:\n    hc_vault:\n        - vault_address: http://127.0.0.1:%d\n"
+            "          engine_path: sops\n          key_name: k\n"
+            "          created_at: '2026-01-01T00:00:00Z'\n          enc: vault:v1:AAAA\n"
+        )
+        file.write_text(file.read_text().replace("sops:\n", service % port, 1))
+        for act in (
+            lambda: again(vault).read(None),
+            lambda: again(vault).update(file, {"variables.a": "x"}),
+        ):
+            with pytest.raises(VaultError, match="name hc_vault, which sops would ask"):
+                act()
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_a_file_in_clear_is_encrypted_in_its_place(vault: Vault) -> None:
+    file = vault.file("demo")
+    file.write_text("environment:\n  A: CANARY-clear # a note\n")
+    vault.encrypt(file)
+    assert b"CANARY" not in file.read_bytes() and b"note" not in file.read_bytes()
+    assert guard.check(vault.root) == []
+    assert again(vault).read("demo").environment == {"A": "CANARY-clear"}
+    with pytest.raises(UsageError, match="is encrypted already"):
+        vault.encrypt(file)
+    for text, said in (
+        ("environment:\n  PIN: 0123\n", "without quotes"),
+        ("enviroment: {}\n", "unknown section"),
+        ("a: b: c\n", "line 1"),
+    ):
+        file.write_text(text)
+        with pytest.raises(VaultError, match=said):
+            vault.encrypt(file)
+        assert file.read_text() == text
+    with pytest.raises(UsageError, match="is no secrets file"):
+        vault.encrypt(vault.root / "other.yaml")
+
+
+def test_a_value_that_sops_cannot_show_as_text_is_not_offered_for_editing(vault: Vault) -> None:
+    vault.update(vault.file(None), {"variables.tabbed": "\tCANARY\nb\n\n"})
+    assert again(vault).read(None).variables["tabbed"] == "\tCANARY\nb\n\n"
+    with pytest.raises(VaultError, match=r"variables\.tabbed cannot be edited as text"):
+        again(vault).edit(vault.file(None))

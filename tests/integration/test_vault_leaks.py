@@ -152,8 +152,8 @@ def test_sigkill_at_any_moment_leaves_whole_files(vault: Vault) -> None:
     state = vault.root / "instances/demo/terraform.tfstate.sops"
     vault.update(vault.file("demo"), {"variables.keep": "kept", "variables.n": "value"})
     vault.seal(b"state" * 10_000, state)
-    for turn in range(20):
-        killed_after(0.1 + 0.013 * turn, vault)
+    for turn in range(10):
+        killed_after(0.1 + 0.026 * turn, vault)
         variables = again(vault).read("demo").variables
         assert variables["keep"] == "kept"
         assert variables["n"].startswith("value")

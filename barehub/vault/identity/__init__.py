@@ -88,8 +88,8 @@ def without_reader(looks: Sequence[Look], readers: Collection[str] = ()) -> Sear
         raise NoIdentity(problem, "invoke vault.login --new")
     raise NoIdentity(
         problem,
-        "invoke vault.login   if you have one",
-        "invoke vault.login --new   if not; a reader then has to add you",
+        "invoke vault.login   # if you have one",
+        "invoke vault.login --new   # if not; a reader then has to add you",
     )
 
 

@@ -56,7 +56,7 @@ class NeedsPlugin(VaultError):
         self.reader = f"age1{name}1"
         super().__init__(
             f"{where} is an identity of age-plugin-{name}, and barehub runs no plugins",
-            "invoke vault.login --new   makes one that needs none; a reader then adds it",
+            "invoke vault.login --new   # makes one that needs none; a reader then adds it",
             "or use an SSH key (ed25519, RSA): SOPS_AGE_SSH_PRIVATE_KEY_FILE=FILE",
         )
 

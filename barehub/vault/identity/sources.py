@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from barehub import process
+from barehub.console import console
 from barehub.errors import ToolError, VaultError
 from barehub.vault.identity import age_key, keychain, ssh_key
 from barehub.vault.identity.age_key import Identity
@@ -112,7 +113,7 @@ def _in_keyring(ask: bool) -> Look:
         try:
             return _age(text.encode(), chosen.name, "", ask)
         except VaultError as error:
-            raise VaultError(error.problem, "invoke vault.logout   removes it") from None
+            raise VaultError(error.problem, "invoke vault.logout   # removes it") from None
     note = trouble if chosen.backend is None else f"{chosen.note}: {trouble or 'empty'}"
     troubled = chosen.troubled or bool(chosen.backend and trouble)
     return Look("the OS keyring", note=note, troubled=troubled)
@@ -131,11 +132,12 @@ def _in_command(ask: bool) -> Look:
     if not argv:
         raise VaultError(f"{source} is empty", f"unset {source}")
     try:
-        done = process.run(argv, timeout=COMMAND_SECONDS)
+        with console.working("identity", f"waiting for {source}"):
+            done = process.run(argv, timeout=COMMAND_SECONDS)
     except ToolError as error:
-        raise VaultError(f"{source}: {error.problem}") from None
+        raise VaultError(f"{source}: {error.problem}", f'sh -c "${source}"') from None
     if done.code:
-        raise VaultError(f"{source} exited with {done.code}")
+        raise VaultError(f"{source} exited with {done.code}", f'sh -c "${source}"')
     return _age(done.stdout, source, "it printed nothing", ask)
 
 

@@ -138,13 +138,15 @@ def _refuse_type(kind: str) -> None:
 def _openssh(content: bytes) -> tuple[str, bool]:
     """The public half, and whether there is a passphrase."""
     try:
-        body = base64.b64decode(b"".join(content.strip().split(b"\n")[1:-1]), validate=True)
-        if not body.startswith(MAGIC):
+        lines = content.strip().split(b"\n")
+        body = base64.b64decode(b"".join(lines[1:-1]), validate=True)
+        if lines[-1] != OPENSSH.replace(b"BEGIN", b"END") or not body.startswith(MAGIC):
             raise ValueError
         cipher, rest = _field(body[len(MAGIC) :])
         _, rest = _field(rest)
         _, rest = _field(rest)
-        public, _ = _field(rest[4:])  # behind the number of keys, which is one
+        public, rest = _field(rest[4:])  # behind the number of keys, which is one
+        _field(rest)  # the private half
         kind = _field(public)[0].decode("ascii")
     except (ValueError, struct.error, binascii.Error):
         raise VaultError("not a whole OpenSSH private key") from None
