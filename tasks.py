@@ -419,6 +419,54 @@ def vault_git_diff(c: Context, path: str) -> None:
         console.exact(diff_driver.text(Sops(store.root, store.scratch, ask=False), Path(path)))
 
 
+@verb(
+    name="import-git-crypt",
+    positional=[],
+    iterable=["key"],
+    help={
+        "repo": "a clone of the repository that git-crypt protects; only its commits are read",
+        "key": "a key file of git-crypt; may be given again (default: your GPG key)",
+        "into": "the instance that it is for (default: all, secrets/shared.yaml)",
+        "replace": "where the vault has other values, take the imported ones",
+        "json": "one JSON document on stdout",
+    },
+)
+def vault_import_git_crypt(
+    c: Context,
+    key: list[str],
+    repo: str = "",
+    into: str = "",
+    replace: bool = False,
+    json: bool = False,
+) -> None:
+    """Take over what git-crypt protects, and list what must be reissued.
+
+    Example: invoke vault.import-git-crypt --repo ../old --key ../git-crypt-key --into demo
+    """
+    from barehub import importing
+    from barehub.errors import UsageError
+    from barehub.import_plan import Wish
+
+    if not repo:
+        raise UsageError("--repo is needed", "invoke vault.import-git-crypt --help")
+    instance = project().instance(into) if into else None
+    wish = Wish(Path(repo), [Path(file) for file in key], instance, replace, json)
+    with vault() as store:
+        importing.run(project(), store, wish, interruptions)
+
+
+@verb(name="cat", positional=["file"], help={"file": "a file under secrets/files/"})
+def vault_cat(c: Context, file: str) -> None:
+    """Print what an encrypted file holds, byte for byte.
+
+    Example: invoke vault.cat secrets/files/demo/registry.p12.sops > /dev/shm/registry.p12
+    """
+    from barehub import overview
+
+    with vault() as store:
+        overview.show_kept(store, Path(file))
+
+
 @verb(name="recipients", help={"json": "one JSON document on stdout"})
 def vault_recipients(c: Context, json: bool = False) -> None:
     """Show who can read which file, and whether .sops.yaml says so; needs no key.
@@ -561,6 +609,8 @@ namespace.add_collection(
         vault_encrypt,
         vault_edit,
         vault_show,
+        vault_cat,
+        vault_import_git_crypt,
         vault_check,
         vault_install_hooks,
         vault_git_merge,

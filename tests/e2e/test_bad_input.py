@@ -176,7 +176,13 @@ def test_a_key_that_the_vault_cannot_have(ready: Cli) -> None:
 @pytest.mark.parametrize(
     "task",
     ["spawn", "verify", "teardown", "list", "doctor", "clean"]
-    + [f"vault.{verb}" for verb in ("init", "set", "edit", "show", "check")],
+    + [f"vault.{verb}" for verb in ("init", "set", "edit", "show", "check")]
+    + [f"vault.{verb}" for verb in ("login", "logout", "whoami", "rotate", "sync", "recipients")]
+    + [
+        f"vault.{verb}"
+        for verb in ("add-recipient", "remove-recipient", "install-hooks", "cat", "encrypt")
+    ]
+    + ["vault.import-git-crypt", "vault.git-merge", "vault.git-diff"],
 )
 def test_every_task_has_help_with_an_example(cli: Cli, task: str) -> None:
     result = cli(task, "--help")

@@ -1,0 +1,159 @@
+"""The commands of docs/how-to, run as they stand there.
+
+A block that begins with ```sh runs in the project; ```sh alice runs in Alice's clone, on a machine
+of her own (another HOME). What a page calls $ALICE, $OLD, … is set between the blocks, as a person
+would copy it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .clones import with_drivers
+from .conftest import INVOKE, ROOT, Cli
+
+PAGES = ROOT / "docs" / "how-to"
+
+BLOCK = re.compile(r"^( *)```sh(?: (\w+))?\n(.*?)^ *```$", re.M | re.S)
+
+KEY = re.compile(r"\bage1[0-9a-z]{58}\b")
+
+
+@dataclass
+class Machine:
+    """A clone, and a person's home."""
+
+    root: Path
+    env: dict[str, str]
+
+    def run(self, script: str) -> str:
+        """What ``script`` printed."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.root,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Whose machine, and what runs there."""
+    for _, who, script in BLOCK.findall((PAGES / page).read_text()):
+        yield who, textwrap.dedent(script)
+
+
+@pytest.fixture
+def here(cli: Cli, tmp_path: Path) -> Machine:
+    """A project in git, with a remote repository, a vault, and an instance's secrets."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # GitHub's own program needs GitHub: this one keeps what it is given
+    _program(programs / "gh", f'cat > "{tmp_path}/ci-secret"')
+    _program(programs / "invoke", f'exec {INVOKE} --search-root "$PWD" "$@"')
+    env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    for role in ("AUTHOR", "COMMITTER"):
+        env |= {f"GIT_{role}_NAME": "A", f"GIT_{role}_EMAIL": "a@example.org"}
+    machine = Machine(cli.root, env)
+    machine.run(
+        f"git init -q -b main . && git init -q --bare -b main {tmp_path}/remote\n"
+        f"git remote add origin {tmp_path}/remote\n"
+        "invoke vault.init && echo CANARY-a | invoke vault.set variables.token\n"
+        "mkdir -p instances/demo && cp terraform/recipes/local.tf instances/demo/main.tf\n"
+        "echo CANARY-b | invoke vault.set environment.OS_PASSWORD --name demo\n"
+        "git add -A && git commit -qm 'A vault' && git push -qu origin main"
+    )
+    return machine
+
+
+def _program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def alice(here: Machine, tmp_path: Path) -> Machine:
+    home = tmp_path / "alice"
+    home.mkdir()
+    here.run(f"git clone -q {tmp_path}/remote {home}/project")
+    return Machine(home / "project", {**here.env, "HOME": str(home)})
+
+
+def test_add_and_remove_a_person(here: Machine, alice: Machine, tmp_path: Path) -> None:
+    for who, script in blocks("readers.md"):
+        said = (alice if who == "alice" else here).run(script)
+        if who == "alice" and "ALICE" not in here.env:
+            here.env["ALICE"] = KEY.findall(said)[0]
+        elif "gh secret set" in script:
+            ci = (tmp_path / "ci-secret").read_text()
+            runner = Machine(here.root, {**here.env, "HOME": str(tmp_path), "SOPS_AGE_KEY": ci})
+            assert "CANARY-a" in runner.run("invoke vault.show --reveal")
+    listed = (here.root / "reissue-alice.md").read_text()
+    assert "- [ ] secrets/shared.yaml: variables.token" in listed
+    alice.run("git pull -q")
+    with pytest.raises(AssertionError, match=r"secrets/shared\.yaml is not for you"):
+        alice.run("invoke vault.show")
+
+
+def test_reissue_credentials(here: Machine) -> None:
+    here.env["OLD"] = KEY.findall(here.run("invoke vault.whoami"))[0]
+    before = here.run("invoke vault.show --name demo --reveal")
+    for _, script in blocks("credentials.md"):
+        if "$NEW" in script:
+            until, new, after = script.partition("invoke vault.login --new\n")
+            here.env["NEW"] = KEY.findall(here.run(until + new).replace(here.env["OLD"], ""))[0]
+            script = after
+        here.run(script)
+    now = here.run("invoke vault.show --name demo --reveal")
+    assert "CANARY-b" in before and "CANARY-b" not in now
+    assert "CANARY-a" in now and "OPENSSH PRIVATE KEY" in now
+    assert here.env["OLD"] not in (here.root / ".sops.yaml").read_text()
+
+
+def test_move_from_git_crypt(here: Machine, tmp_path: Path) -> None:
+    old = tmp_path / "old-repository"
+    (here.root / "instances" / "demo" / "main.tf").unlink()
+    recipe = (ROOT / "terraform" / "recipes" / "local.tf").read_text()
+    here.run(
+        f"git init -q {old} && cd {old} && git-crypt init 2> /dev/null\n"
+        "printf '* filter=git-crypt\\n.gitattributes !filter\\n' > .gitattributes\n"
+        "printf 'export OS_USERNAME=CANARY-c OS_PASSWORD=$input\\n' > openrc.sh\n"
+        "git add -A && git commit -qm Old && git-crypt export-key ../git-crypt-key"
+    )
+    (old / "main.tf").write_text(
+        recipe.replace('hub_token       = "<vault>"', 'hub_token = "CANARY-d"')
+    )
+    here.run(f"cd {old} && git add -A && git commit -qm 'A recipe'")
+    here.run("\n".join(script for _, script in blocks("move-from-git-crypt.md")))
+    shown = here.run("invoke vault.show --name demo --reveal")
+    assert "environment.OS_USERNAME: CANARY-c" in shown
+    assert "variables.hub_token: CANARY-d" in shown
+    assert "variables.hub_token (main.tf)" in (here.root / "reissue.md").read_text()
+    assert "CANARY" not in here.run("git show")
+
+
+def test_guard_and_merge(here: Machine) -> None:
+    here.run("echo CANARY-e | invoke vault.set variables.one && git commit -qam One")
+    with_drivers(here.root)
+    said = "".join(here.run(script) for _, script in blocks("guard-and-merge.md"))
+    assert "every secrets file is wholly encrypted" in said
+    assert "variables.two: ********" in said and "CANARY" not in said
+    shown = here.run("invoke vault.show --reveal")
+    assert "variables.one: from-other" in shown and "variables.two: from-here" in shown
+
+
+def test_every_page_is_run() -> None:
+    text = Path(__file__).read_text()
+    assert [page.name for page in PAGES.glob("*.md") if f'"{page.name}"' not in text] == []
