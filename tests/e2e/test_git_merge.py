@@ -203,7 +203,7 @@ def test_a_merge_before_the_drivers_were_installed(clone: Clone) -> None:
     checked = clone.task("vault.check")
     assert f"{FILE}: a conflict of git" in checked.out
     assert "conflict marker of git (not staged)" in checked.out
-    assert f"hint: invoke vault.install-hooks, then: git checkout -m {FILE}" in checked.err
+    assert f"hint: invoke vault.install-hooks && git checkout -m {FILE}" in checked.err
     clone.invoke("vault.install-hooks")
     clone.git("checkout", "-m", FILE)
     clone.git("add", FILE)
