@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from barehub import run
 from barehub.vault import guard
 from barehub.vault.hooks import Hooks
 from barehub.vault.store import Vault
@@ -177,11 +178,19 @@ def test_a_kill_leaves_every_file_whole_and_no_plaintext(
         work.run(kill_after=moment)
         told = f"{verb}, seed {seed}, kill {number} after {moment:.3f} of {takes:.3f} s"
         assert whole(ready.root, runtime_dir, number), told
-        assert ready("list").code == 0, told  # any command sweeps first
+        sweep(ready, number)
         assert list(plaintext(tmp_path, runtime_dir)) == [], told
     work.begin(KILLS + 2)
     work.run()
     assert whole(ready.root, runtime_dir, KILLS + 2)
+
+
+def sweep(cli: Cli, number: int) -> None:
+    """Do what any command does first; at most turns in this process, which is quicker."""
+    if number % 8:
+        run.swept()
+    else:
+        assert cli("list").code == 0
 
 
 def whole(root: Path, scratch: Path, number: int) -> bool:
