@@ -149,29 +149,69 @@ def spawn(
 @verb(
     help={
         "name": f"{NAME} (default: every living one)",
+        "all": "every living instance, as without any name",
         "url": "an endpoint that is no instance of ours, https://…",
+        "file": "a list of endpoints, one https://… a line; - for standard input",
         "ca-file": "trust this CA certificate (PEM) and no other",
-        "connect-to": "HOST or HOST:PORT to connect to instead of asking DNS",
+        "connect-to": "HOST or HOST:PORT of the machine: look at it, too, past DNS and proxies",
+        "vantage": "edge (through DNS) or origin (--connect-to) alone",
+        "hub": "where its JupyterHub is: a path like /jupyter/, or a URL",
+        "resolver": "HOST or HOST:PORT of the DNS server to ask",
+        "wait": "until it is ready, or --timeout seconds have gone by",
+        "timeout": "seconds to wait (900)",
+        "strict": "a warning is a failure",
         "json": "one JSON document on stdout",
+        "junit": "write a JUnit report to this file",
+        "prometheus": "write metrics to this file, for node_exporter's textfile collector",
+        "html": "write a page to this file",
     }
 )
 def verify(
     c: Context,
     name: str = "",
+    all: bool = False,
     url: str = "",
+    file: str = "",
     ca_file: str = "",
     connect_to: str = "",
+    vantage: str = "",
+    hub: str = "",
+    resolver: str = "",
+    wait: bool = False,
+    timeout: str = "900",
+    strict: bool = False,
     json: bool = False,
+    junit: str = "",
+    prometheus: str = "",
+    html: str = "",
 ) -> None:
     """Is the hub there, is it a BinderHub, is its TLS right; and if not, why.
 
     Example: invoke verify --name demo
     Example: invoke verify --url https://binder.example.org --json
+    Example: invoke verify --file endpoints.txt --html report.html
     """
     from barehub import checking
 
-    targets = checking.targets(project(), name, url, ca_file, connect_to)
-    checking.verify_all(targets, as_json=json, interruptions=interruptions)
+    checking.check(
+        project(),
+        checking.Wish(
+            name=name,
+            all=all,
+            url=url,
+            file=file,
+            ca_file=ca_file,
+            connect_to=connect_to,
+            vantage=vantage,
+            hub=hub,
+            resolver=resolver,
+            seconds=_seconds(timeout) if wait else 0,
+            strict=strict,
+            json=json,
+            files={"junit": junit, "prometheus": prometheus, "html": html},
+        ),
+        interruptions,
+    )
 
 
 @verb(

@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from barehub.console import console
 from barehub.endpoint import failure_of, target_of
 from barehub.errors import UsageError
 from barehub.process import Interruptions
 from barehub.project import Project
-from barehub.verify import Report, Target, parse, verify
+from barehub.verify import Report, Target, machine, parse, verify_each
+
+_HELP = "invoke verify --help"
 
 
-def targets(project: Project, name: str, url: str, ca_file: str, connect_to: str) -> list[Target]:
-    """What the command line means: an endpoint, an instance, or every living instance.
+@dataclass(frozen=True)
+class Wish:
+    """The command line; ``seconds`` to wait (0: one look), ``files`` to write by their kind."""
 
-    :raises UsageError: it means nothing, or two things at once.
-    """
-    if url and name:
-        raise UsageError("--url and --name exclude each other", "invoke verify --help")
-    if url:
-        return [parse(url, connect_to=connect_to or None, ca_file=ca_file or None)]
-    if ca_file or connect_to:
-        raise UsageError("--ca-file and --connect-to go with --url", "invoke verify --help")
-    if name:
-        return [target_of(project.existing(name))]
-    living = [i for i in project.instances() if i.living and i.journal.last("endpoint")]
-    if not living:
-        raise UsageError("there is no living instance to verify", "invoke list")
-    return [target_of(instance) for instance in living]
+    name: str = ""
+    all: bool = False
+    url: str = ""
+    file: str = ""
+    ca_file: str = ""
+    connect_to: str = ""
+    vantage: str = ""
+    hub: str = ""
+    resolver: str = ""
+    seconds: float = 0
+    strict: bool = False
+    json: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
-def verify_all(goals: Sequence[Target], *, as_json: bool, interruptions: Interruptions) -> None:
-    """Verify each endpoint, print what was found, and fail if one of them is not right.
+def check(project: Project, wish: Wish, interruptions: Interruptions) -> None:
+    """Verify each endpoint, say what was found, and fail if one of them is not right.
 
+    :raises UsageError: the wish means nothing, or two things at once
     :raises CheckFailed: an endpoint is not what it must be
     :raises NotReadyError: an endpoint is not there (yet), and nothing worse
     """
-    reports = [_verify(goal, as_json, interruptions) for goal in goals]
-    if as_json:
+    goals = [_seen(goal, wish) for goal in targets(project, wish)]
+    reports = _look(goals, wish, interruptions)
+    if not wish.json:
+        _tell(reports)
+    _write(wish, reports)
+    if wish.json:
         documents = [report.document() for report in reports]
         console.out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     failures = [failure_of(report) for report in reports if report.verdict != "pass"]
@@ -47,11 +59,121 @@ def verify_all(goals: Sequence[Target], *, as_json: bool, interruptions: Interru
         raise min(failures, key=lambda failure: failure.exit_code)
 
 
-def _verify(goal: Target, as_json: bool, interruptions: Interruptions) -> Report:
+def targets(project: Project, wish: Wish) -> list[Target]:
+    """What is meant: an endpoint, a list, an instance, or every living instance.
+
+    :raises UsageError: nothing is meant, or two things at once.
+    """
+    meant = [f"--{key}" for key in ("url", "name", "file", "all") if getattr(wish, key)]
+    if len(meant) > 1:
+        raise UsageError(f"{' and '.join(meant)} exclude each other", _HELP)
+    if wish.url:
+        ca_file, connect_to = wish.ca_file or None, wish.connect_to or None
+        return [parse(wish.url, connect_to=connect_to, ca_file=ca_file)]
+    if wish.connect_to or (wish.ca_file and not wish.file):
+        raise UsageError("--ca-file and --connect-to go with --url", _HELP)
+    if wish.file:
+        return listed(wish.file, wish.ca_file)
+    if wish.name:
+        return [target_of(project.existing(wish.name))]
+    living = [i for i in project.instances() if i.living and i.journal.last("endpoint")]
+    if not living:
+        raise UsageError("there is no living instance to verify", "invoke list")
+    return [target_of(instance) for instance in living]
+
+
+def _seen(goal: Target, wish: Wish) -> Target:
+    """The target, seen as the command line wants it."""
+    if wish.vantage not in ("", "edge", "origin"):
+        raise UsageError(f"--vantage {wish.vantage} is neither edge nor origin", _HELP)
+    if wish.vantage == "origin" and goal.connect_to is None:
+        raise UsageError("--vantage origin needs the machine's address", "--connect-to ADDRESS")
+    if wish.vantage:
+        goal = goal.at(wish.vantage)
+    if wish.resolver:
+        goal = dataclasses.replace(goal, resolver=machine(wish.resolver, 53, "--resolver"))
+    if wish.hub:
+        from barehub.verify import hub
+
+        goal = dataclasses.replace(goal, hub=hub.place(wish.hub))
+    return goal
+
+
+def listed(file: str, ca_file: str) -> list[Target]:
+    """The endpoints of a file, one a line: its URL, then the machine if it is to be looked at, too.
+
+    :raises UsageError: there is none, or a line is none.
+    """
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{file} cannot be read: {said.lower()}", "one https:// a line") from None
+    found: list[Target] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            if len(words) > 2:
+                raise UsageError("more than an address and a machine")
+            machine = words[1] if len(words) == 2 else None
+            found.append(parse(words[0], connect_to=machine, ca_file=ca_file or None))
+        except UsageError as error:
+            hint = "https://hub.example.org, then the machine's address if you like"
+            raise UsageError(f"{file}, line {number}: {error.problem}", hint) from None
+    if not found:
+        raise UsageError(f"{file} names no endpoint", "one https:// a line")
+    return list(dict.fromkeys(found))
+
+
+def _look(goals: Sequence[Target], wish: Wish, interruptions: Interruptions) -> list[Report]:
+    """The reports, in the order of the goals."""
+    reports: dict[Target, Report] = {}
+    many = len(goals) > 1
+
     with interruptions.polled(), console.working("verify") as work:
-        work.now(goal.url)
-        report = verify(goal, stop=interruptions.check)
-    if not as_json:
-        for line in report.lines(console.paint):
-            console.say(line)
-    return report
+
+        def done(report: Report) -> None:
+            reports[report.target] = dataclasses.replace(report, strict=wish.strict)
+            if many and not wish.json:
+                work.above(reports[report.target].line(console.paint))
+
+        work.now(f"{len(goals)} endpoints" if many else goals[0].url)
+        verify_each(goals, done, seconds=wish.seconds, now=work.now, stop=interruptions.check)
+    return [reports[target] for target in goals]
+
+
+def _tell(reports: Sequence[Report]) -> None:
+    from barehub.verify import table
+
+    if len(reports) == 1:
+        lines = reports[0].lines(console.paint)
+    else:
+        lines = ["", *table.lines(reports, console.paint)]
+    for line in lines:
+        console.say(line)
+
+
+def _write(wish: Wish, reports: Sequence[Report]) -> None:
+    """The files that were asked for, and what GitHub shows."""
+    from datetime import UTC, datetime
+
+    from barehub.verify import github, junit, outputs, page, prometheus
+
+    formats: dict[str, Callable[[], str]] = {
+        "junit": lambda: junit.text(reports, strict=wish.strict),
+        "prometheus": lambda: prometheus.text(reports),
+        "html": lambda: page.html(reports, datetime.now(UTC)),
+    }
+    for kind, name in wish.files.items():
+        if name:
+            outputs.write(Path(name).expanduser(), formats[kind]())
+    for report in reports:
+        for finding in report.findings:
+            if finding.status == "fail":
+                kind = "error" if finding in report.failures else "warning"
+                about = f"{report.target.url} {finding.id}: {finding.message}"
+                console.annotate(kind, f"{about}\nfix: {finding.fix}")
+    if page_of_job := os.environ.get("GITHUB_STEP_SUMMARY"):
+        outputs.append(Path(page_of_job), github.summary(reports))

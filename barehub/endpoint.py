@@ -16,6 +16,10 @@ TOLD = ("binder.not-binderhub", "binder.fake-builds")
 """The findings that a person wants to read of a hub that is up: what it is."""
 
 
+FACTS = ("connect_to", "ca_file", "builds", "hub", "version", "service")
+"""What a binderhub module may tell of its hub, beside the endpoint."""
+
+
 def record_endpoint(run: Run) -> None:
     """Write into the journal where the hub is: `verify` and `list` need no vault then.
 
@@ -30,8 +34,8 @@ def record_endpoint(run: Run) -> None:
             'no module tells where the hub is: "dns" has no output domain, "binderhub" no endpoint',
             "terraform/dns/local/outputs.tf shows one",
         )
-    facts = {name: told.get(f"binderhub_{name}") for name in ("connect_to", "ca_file", "builds")}
-    facts["service"] = told.get("binderhub_service")
+    facts = {name: told.get(f"binderhub_{name}") for name in FACTS}
+    facts["connect_to"] = facts["connect_to"] or told.get("provider_public_ip")
     facts = {name: value for name, value in facts.items() if value}
     facts["url"] = url
     last = run.instance.journal.last("endpoint") or {}
@@ -102,4 +106,5 @@ def target_of(instance: Instance) -> Target:
         connect_to=event.get("connect_to"),
         ca_file=str(ca_file) if ca_file else None,
     )
-    return dataclasses.replace(goal, builds=event.get("builds"))
+    builds, hub, version = (event.get(name) for name in ("builds", "hub", "version"))
+    return dataclasses.replace(goal, builds=builds, hub=hub, version=version)

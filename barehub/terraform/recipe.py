@@ -27,8 +27,9 @@ DECLARATIONS = "barehub.tf.json"
 OVERRIDES = "barehub_override.tf.json"
 
 OUTPUTS = {
+    "provider": ("public_ip",),
     "dns": ("domain",),
-    "binderhub": ("endpoint", "connect_to", "ca_file", "builds", "service"),
+    "binderhub": ("endpoint", "connect_to", "ca_file", "builds", "hub", "version", "service"),
 }
 """What barehub wants to know of each module, where the module tells it."""
 

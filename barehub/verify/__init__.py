@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from barehub.verify.finding import Finding
 from barehub.verify.report import Report
-from barehub.verify.target import Target, parse
+from barehub.verify.target import Target, machine, parse
 
-__all__ = ["Finding", "Report", "Target", "parse", "verify", "wait"]
+__all__ = ["Finding", "Report", "Target", "machine", "parse", "verify", "verify_each", "wait"]
 
 
 def verify(target: Target, *, stop: Callable[[], None] = lambda: None) -> Report:
-    """Climb the ladder dns, tcp, tls, http, binder once.
+    """Climb the ladder dns, tcp, tls, http, binder once from each vantage.
 
     Whatever is wrong with the endpoint is in the report: this raises nothing of its own.
     ``stop`` is called several times a second and may raise.
     """
     import asyncio
 
-    from barehub.verify.waiting import once
+    from barehub.verify.probe import probe
+    from barehub.verify.waiting import stoppable
 
-    return asyncio.run(once(target, stop))
+    return asyncio.run(stoppable(probe(target), stop))
 
 
 def wait(
@@ -30,11 +31,37 @@ def wait(
     """Verify again and again until the endpoint is there; the last report.
 
     That is two passes in a row, a fault that waiting cannot heal, or ``seconds`` gone by (the first
-    climb is always finished). ``now`` is told what is waited for each time that this changes,
-    ``stop`` is called several times a second and may raise.
+    climb is always finished). ``now`` is told what is waited for each time that this changes, and
+    every half minute; ``stop`` is called several times a second and may raise.
     """
     import asyncio
 
-    from barehub.verify.waiting import until_ready
+    from barehub.verify.waiting import stoppable, until_ready
 
-    return asyncio.run(until_ready(target, seconds, now, stop))
+    return asyncio.run(stoppable(until_ready(target, seconds, now), stop))
+
+
+def verify_each(
+    targets: Sequence[Target],
+    done: Callable[[Report], None],
+    *,
+    seconds: float = 0,
+    now: Callable[[str], None] = lambda text: None,
+    stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Verify many side by side; ``done`` is told of each as it comes in.
+
+    With ``seconds`` each is waited for as :func:`wait` does.
+    """
+    import asyncio
+
+    from barehub.verify import waiting
+    from barehub.verify.probe import probe
+
+    async def patient(target: Target) -> Report:
+        return await waiting.until_ready(
+            target, seconds, lambda text: now(f"{target.host}: {text}")
+        )
+
+    look = patient if seconds else probe
+    asyncio.run(waiting.stoppable(waiting.each(targets, look, done), stop))

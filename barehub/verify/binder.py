@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from barehub.verify import web
 from barehub.verify.finding import Findings
 from barehub.verify.http import Answer, Client, Unanswered
 
@@ -31,6 +32,8 @@ async def answers(found: Findings, client: Client, base: str) -> Answer | None:
         page = await client.get(base) if answer.status == 404 else answer
     except Unanswered as error:
         unanswered(found, error)
+        return None
+    if web.cloudflare(found, page):
         return None
     if page.status >= 500:
         found.failed(
@@ -68,13 +71,24 @@ _HUB = "JupyterHub API"
 
 
 async def fingerprint(
-    found: Findings, client: Client, base: str, versions: Answer, *, alone: bool = False
+    found: Findings,
+    client: Client,
+    base: str,
+    versions: Answer,
+    *,
+    alone: bool = False,
+    expected: str | None = None,
 ) -> None:
-    """The binder rung; ``alone``: a hub with faked builds, which has no JupyterHub behind it."""
+    """The binder rung.
+
+    ``alone``: a hub with faked builds, which has no JupyterHub behind it; ``expected``: the version
+    or the chart's version that it is meant to be.
+    """
     said = versions.object or {}
     version = said.get("binderhub")
     if versions.status == 200 and isinstance(version, str):
         found.passed("binder.not-binderhub", f"BinderHub {version}")
+        _meant(found, version, expected)
         await _health(found, client, base, alone)
     elif versions.status == 404 and await _legacy(client, base):
         found.passed("binder.not-binderhub", "a BinderHub of before April 2019 (0.1)")
@@ -83,6 +97,22 @@ async def fingerprint(
     else:
         found.failed("binder.not-binderhub", *_stranger(base, versions), permanent=True)
         found.skipped(["binder.unhealthy"], "not checked: it is no BinderHub")
+
+
+def _meant(found: Findings, running: str, expected: str | None) -> None:
+    """Charts and packages number commits in ways of their own, both with ``g`` and a hash."""
+    if expected is None:
+        return
+    hashes = [re.search(r"[.g+-]g?([0-9a-f]{7,40})$", v) for v in (running, expected)]
+    ours, wanted = (match[1] if match else "" for match in hashes)
+    same = bool(ours and wanted) and (ours.startswith(wanted) or wanted.startswith(ours))
+    if same or running.removeprefix("v") == expected.removeprefix("v"):
+        found.passed(
+            "binder.version-drift", f"it is the version that it is meant to be: {expected}"
+        )
+    else:
+        message = f"{running} is running, {expected} is meant to"
+        found.warned("binder.version-drift", message, "apply the binderhub stage")
 
 
 async def _legacy(client: Client, base: str) -> bool:

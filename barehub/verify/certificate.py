@@ -1,7 +1,7 @@
 """Describes certificates, and says in words why OpenSSL refuses one.
 
-OpenSSL alone decides whether a certificate is good. ``cryptography`` is imported only here, to
-explain a failure or to describe a certificate: a hub that is well is verified without it.
+OpenSSL alone decides whether a certificate is good; ``cryptography`` explains. It is imported only
+when there is a certificate to look at.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from barehub.verify.finding import printable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -101,6 +103,11 @@ class Chain:
         return next(iter(found), None)
 
     @property
+    def cloudflare_origin(self) -> bool:
+        """Whether Cloudflare made it for the way between itself and the machine."""
+        return any("cloudflare origin" in value.lower() for value in _values(self.own.issuer))
+
+    @property
     def staging(self) -> str | None:
         """The test authority that issued any of the certificates."""
         for certificate in self.certificates:
@@ -160,14 +167,17 @@ def too_shallow(name: str, host: str) -> bool:
     return name.startswith("*.") and host.endswith(name[1:].lower()) and not covers(name, host)
 
 
-def called(name: x509.Name) -> str:
-    """The shortest text that says whose name it is; a subject may be empty (RFC 5280, 4.1.2.6)."""
+def called(name: x509.Name, *others: str) -> str:
+    """The shortest text that says whose name it is.
+
+    A subject may be empty (RFC 5280, 4.1.2.6): then it is the first of ``others``.
+    """
     from cryptography.x509 import NameOID
 
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         for attribute in name.get_attributes_for_oid(oid):
             return str(attribute.value)
-    return name.rfc4514_string() or "an authority without a name"
+    return name.rfc4514_string() or next(iter(others), "nobody by name")
 
 
 def describe(ders: Sequence[bytes]) -> dict[str, Any] | None:
@@ -181,8 +191,10 @@ def describe(ders: Sequence[bytes]) -> dict[str, Any] | None:
     own = chain.own
     return {
         **_describe(own),
-        "sans": names(own),
+        "name": printable(called(own.subject, *names(own))),
+        "sans": [printable(name) for name in names(own)],
         "days_left": round(validity(own).left / DAY, 1),
+        "renewal_due": (validity(own).ends - validity(own).renewal_due).isoformat(),
         "chain": [_describe(certificate) for certificate in chain.certificates[1:]],
     }
 
@@ -191,6 +203,8 @@ def _describe(certificate: x509.Certificate) -> dict[str, Any]:
     from cryptography.hazmat.primitives.hashes import SHA256
 
     return {
+        "name": printable(called(certificate.subject)),
+        "issuer_name": printable(called(certificate.issuer)),
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
         "not_before": certificate.not_valid_before_utc.isoformat(),

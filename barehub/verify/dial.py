@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from barehub.verify.target import is_address
+from barehub.verify.target import is_address, is_local
 
 DNS_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
@@ -42,7 +42,7 @@ class Unconnected(Exception):
 
 @dataclass(frozen=True)
 class Stream:
-    """A TLS connection."""
+    """A connection, with TLS but for :func:`plain`."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -162,10 +162,6 @@ async def resolve(host: str) -> list[str]:
         raise Unresolved(f"no answer from the resolver within {DNS_SECONDS:g} s") from None
 
 
-def is_local(host: str) -> bool:
-    return host == "localhost" or host.endswith(".localhost")
-
-
 def _look_up(host: str) -> list[str] | Unresolved:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -221,6 +217,15 @@ def _unconnected(error: OSError) -> Unconnected:
             "no route to it", "is the address attached to the machine, and are you online?"
         )
     return Unconnected(str(error.strerror or error), "is the machine up?")
+
+
+async def plain(addresses: list[str], port: int) -> Stream:
+    """A connection without TLS.
+
+    :raises Unconnected: nobody takes it.
+    """
+    sock, _ = await connect(addresses, port)
+    return Stream(*await asyncio.open_connection(sock=sock, limit=HEADER_BYTES))
 
 
 async def speaks_http(addresses: list[str], port: int) -> bool:

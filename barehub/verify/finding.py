@@ -71,6 +71,9 @@ class Findings(list[Finding]):
         """The first that ends the climb."""
         return next((finding for finding in self if finding.broken), None)
 
+    def has(self, id: str) -> bool:
+        return any(finding.id == id for finding in self)
+
     def passed(self, id: str, message: str) -> None:
         self._add(id, "error", "pass", message, None, False)
 

@@ -23,32 +23,40 @@ SCHEMA_VERSION = 1
 class Report:
     """The findings of one climb of the ladder.
 
-    ``chain`` are the certificates that the server sent, in DER, its own first; ``started`` is in
-    UTC.
+    ``chains`` are, by vantage, the certificates that the server sent, in DER, its own first;
+    ``started`` is in UTC. With ``strict`` a warning is a failure.
     """
 
     target: Target
     findings: list[Finding]
-    chain: tuple[bytes, ...] = ()
+    chains: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     duration_ms: int = 0
+    strict: bool = False
 
     @property
     def failures(self) -> list[Finding]:
         """The findings that make the verdict other than ``pass``."""
-        return [finding for finding in self.findings if finding.broken]
+        return [finding for finding in self.findings if finding.broken or self._too_much(finding)]
+
+    def _too_much(self, finding: Finding) -> bool:
+        return self.strict and finding.status == "fail"
 
     @property
     def verdict(self) -> str:
         """``pass``; ``not-ready``: nothing failed but what waiting may heal; else ``fail``."""
         if not self.failures:
             return "pass"
-        return "fail" if any(f.permanent for f in self.failures) else "not-ready"
+        lasting = any(f.permanent or not f.broken for f in self.failures)
+        return "fail" if lasting else "not-ready"
 
     @cached_property
     def certificate(self) -> dict[str, Any] | None:
-        """The server's certificate, described; none when it sent none that can be read."""
-        return certificate.describe(self.chain) if self.chain else None
+        """The certificate that visitors see, described; none when none came that can be read."""
+        chains = (self.chains.get(vantage) for vantage in self.target.vantages)
+        return next(
+            (described for c in chains if c and (described := certificate.describe(c))), None
+        )
 
     def document(self) -> dict[str, Any]:
         """The report as JSON has it."""
@@ -80,12 +88,19 @@ class Report:
                 found.append(f"  {paint('fix:', DIM)} {finding.fix}")
         return [*found, self.summary]
 
+    def line(self, paint: Callable[..., str]) -> str:
+        """The verdict in one line, with the first failure."""
+        if not self.failures:
+            return f"{paint('✓', GREEN)} {self.summary}"
+        first = self.failures[0]
+        return f"{paint('✗', RED)} {self.target.url}  {first.id}: {first.message}"
+
     @property
     def summary(self) -> str:
         """The verdict in words."""
         where = self.target.url
         if self.verdict == "pass":
-            warnings = sum(f.status == "fail" for f in self.findings)
+            warnings = len([f for f in self.findings if f.status == "fail"])
             return f"{where} is a working BinderHub" + _count(warnings, ", with {} warning")
         failed = _count(len(self.failures), "{} check") + " failed"
         if self.verdict == "not-ready":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 import ssl
@@ -23,7 +24,10 @@ class Target:
     ``host`` is an address or a name in its ASCII form (IDNA 2008), ``base_path`` begins and ends
     with a slash. ``connect_to`` is the machine to connect to in place of what ``host`` resolves to
     (``host`` still is the name that TLS and HTTP ask for). With ``ca_file`` only its certificates
-    are trusted, not the system's. ``builds`` is ``"fake"`` for a hub that builds nothing.
+    are trusted, not the system's. ``builds`` is ``"fake"`` for a hub that builds nothing. ``hub``
+    is where its JupyterHub is, a path (``/jupyter/``) or a URL; ``version`` the BinderHub that it
+    is meant to be; ``resolver`` the DNS server to ask instead of the system's; ``plain_port`` where
+    plain HTTP is looked for; ``only`` the one vantage to look from.
     """
 
     host: str
@@ -32,6 +36,11 @@ class Target:
     connect_to: tuple[str, int] | None = None
     ca_file: Path | None = None
     builds: str | None = None
+    hub: str | None = None
+    version: str | None = None
+    resolver: tuple[str, int] | None = None
+    plain_port: int = 80
+    only: str | None = None
 
     @property
     def authority(self) -> str:
@@ -43,9 +52,21 @@ class Target:
         return f"https://{self.authority}{self.base_path}"
 
     @property
-    def vantage(self) -> str:
-        """``edge``: where its name leads; ``origin``: straight to a given machine."""
-        return "origin" if self.connect_to else "edge"
+    def vantages(self) -> tuple[str, ...]:
+        """``edge``: where its name leads; ``origin``: straight to a given machine.
+
+        A name that is this machine's own leads nowhere else.
+        """
+        if self.only:
+            return (self.only,)
+        if self.connect_to is None:
+            return ("edge",)
+        return ("origin",) if is_local(self.host) or is_address(self.host) else ("edge", "origin")
+
+    def at(self, vantage: str) -> Target:
+        """The target as seen from there alone."""
+        connect_to = self.connect_to if vantage == "origin" else None
+        return dataclasses.replace(self, only=vantage, connect_to=connect_to)
 
 
 def parse(url: str, *, connect_to: str | None = None, ca_file: str | None = None) -> Target:
@@ -60,7 +81,7 @@ def parse(url: str, *, connect_to: str | None = None, ca_file: str | None = None
         host,
         port,
         path,
-        connect_to=_connect_to(connect_to, port) if connect_to else None,
+        connect_to=machine(connect_to, port, "--connect-to") if connect_to else None,
         ca_file=_ca_file(ca_file) if ca_file else None,
     )
 
@@ -124,17 +145,25 @@ def is_address(host: str) -> bool:
         return False
 
 
-def _connect_to(text: str, port: int) -> tuple[str, int]:
-    hint = "--connect-to HOST:PORT"
+def is_local(host: str) -> bool:
+    """Whether ``host`` is this machine, whatever DNS says (RFC 6761, 6.3)."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def machine(text: str, port: int, option: str) -> tuple[str, int]:
+    """The host and port that ``text`` names; ``port`` if it names none.
+
+    :raises UsageError: it names no host.
+    """
     if is_address(text):
         return str(ipaddress.ip_address(text)), port
     try:
         parts = urllib.parse.urlsplit(f"//{text}")
         found = parts.port
     except ValueError:
-        raise UsageError(f"{text!r} is not a host and a port", hint) from None
+        parts, found = urllib.parse.urlsplit(""), 0
     if not parts.hostname or parts.netloc != text or "@" in text or found == 0:
-        raise UsageError(f"{text!r} is not a host and a port", hint)
+        raise UsageError(f"{text!r} is not a host and a port", f"{option} HOST:PORT")
     return _host(parts.hostname, text), found or port
 
 

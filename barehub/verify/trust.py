@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from barehub.verify import issuance
 from barehub.verify.certificate import (
     DAY,
     Chain,
@@ -34,11 +35,23 @@ _SERVE_FULL = "serve fullchain.pem (the certificate, then its intermediates)"
 _OWN_CA = "if that is your own authority, --ca-file FILE"
 
 
-def accept(found: Findings, host: str, issuer: str, valid: Validity) -> None:
-    """What there is to say of a certificate that OpenSSL accepts."""
-    found.passed("tls.untrusted", f"issued by {issuer}, which is trusted")
+def accept(found: Findings, host: str, ders: tuple[bytes, ...], *, public: bool) -> None:
+    """What there is to say of a certificate that OpenSSL accepts.
+
+    ``public``: by the system's own roots.
+    """
+    chain = Chain.read(ders)
+    if chain is None:
+        fix = "replace the certificate"
+        found.failed("tls.untrusted", "what it sends cannot be read", fix, permanent=True)
+        return
+    found.passed("tls.untrusted", f"issued by {called(chain.own.issuer)}, which is trusted")
     found.passed("tls.hostname", f"the certificate is for {host}")
-    _lifetime(found, valid)
+    _lifetime(found, validity(chain.own))
+    if above := chain.expired_above:
+        message = f"the server still sends {called(above.subject)}, which has expired"
+        found.warned("tls.intermediate-expired", message, _SERVE_FULL)
+    issuance.judge(found, chain, public=public)
 
 
 def explain(found: Findings, host: str, ders: tuple[bytes, ...], code: int, verdict: str) -> None:
@@ -60,8 +73,9 @@ def explain(found: Findings, host: str, ders: tuple[bytes, ...], code: int, verd
         )
     else:
         _issuer(found, chain, code, verdict)
-        _name(found, chain, host, code, verdict)
+        _name(found, chain, host, code)
         _dates(found, chain, code)
+        issuance.judge(found, chain, public=False)
 
 
 def _issuer(found: Findings, chain: Chain, code: int, verdict: str) -> None:
@@ -74,6 +88,8 @@ def _issuer(found: Findings, chain: Chain, code: int, verdict: str) -> None:
     if unknown and staging:
         fix = "use the production issuer, then delete the secret that holds this certificate"
         fail("tls.staging-issuer", f"a test certificate, which no browser trusts: {staging}", fix)
+    elif unknown and chain.cloudflare_origin:
+        _origin_certificate(found)
     elif code == SELF_SIGNED:
         whose = called(chain.own.subject)
         fail("tls.self-signed", f"the certificate is signed by itself: {whose}", _OWN_CA)
@@ -84,11 +100,8 @@ def _issuer(found: Findings, chain: Chain, code: int, verdict: str) -> None:
     elif unknown:
         top = called(chain.top.issuer)
         fail("tls.untrusted", f"issued by {top}, which is not trusted here", _OWN_CA)
-    elif code in KEY_WEAK:
-        fix = "issue it with a key of RSA 2048, ECDSA P-256 or more"
-        fail("tls.weak-key", "the certificate's key is too short", fix)
-    elif code == SIGNATURE_WEAK:
-        fail("tls.weak-signature", "signed with a broken hash", "issue it with SHA-256 or better")
+    elif code in (*KEY_WEAK, SIGNATURE_WEAK) and issuance.weak(chain):
+        pass  # is said below, with what it is
     elif code == PURPOSE:
         fix = "issue it with the extended key usage serverAuth"
         fail("tls.eku", "the certificate is not one for a server", fix)
@@ -98,7 +111,17 @@ def _issuer(found: Findings, chain: Chain, code: int, verdict: str) -> None:
         fail("tls.untrusted", f"OpenSSL refuses it: {verdict}", "replace the certificate")
 
 
-def _name(found: Findings, chain: Chain, host: str, code: int, verdict: str) -> None:
+def _origin_certificate(found: Findings) -> None:
+    """Right behind Cloudflare's proxy, where visitors see another; wrong in front of everybody."""
+    message = "a Cloudflare origin certificate: nobody but Cloudflare trusts it"
+    if found.vantage == "origin":
+        found.informed("tls.origin-cert", message)
+    else:
+        fix = "turn Cloudflare's proxy on for the name, or use a certificate of Let's Encrypt"
+        found.failed("tls.origin-cert", message, fix, permanent=True)
+
+
+def _name(found: Findings, chain: Chain, host: str, code: int) -> None:
     good_for = names(chain.own)
     listed = ", ".join(good_for[:8]) + (", …" if len(good_for) > 8 else "")
     if code not in NAME_MISMATCH and any(covers(name, host) for name in good_for):

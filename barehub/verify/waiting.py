@@ -1,11 +1,12 @@
-"""Polls an endpoint until it is there, and says what it waits for."""
+"""Looks at endpoints, once or until they are there, and says what it waits for."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from barehub.verify.probe import probe
 from barehub.verify.report import Report
@@ -19,12 +20,19 @@ BELOW_TLS_SECONDS = 2.0
 ABOVE_TCP_SECONDS = 5.0
 """Pauses after a pass, until TCP answers, and after that: BinderHub keeps its health for 15 s."""
 
+HEARTBEAT_SECONDS = 30.0
 TICK_SECONDS = 0.1
 
+AT_ONCE = 64
+"""How many endpoints are looked at side by side."""
 
-async def once(target: Target, stop: Callable[[], None]) -> Report:
-    """See :func:`barehub.verify.verify`."""
-    task = asyncio.ensure_future(probe(target))
+Result = TypeVar("Result")
+Look = Callable[[Target], Awaitable[Report]]
+
+
+async def stoppable(work: Coroutine[Any, Any, Result], stop: Callable[[], None]) -> Result:
+    """The result of ``work``; ``stop`` is called several times a second and may raise."""
+    task = asyncio.ensure_future(work)
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=TICK_SECONDS)
@@ -34,38 +42,50 @@ async def once(target: Target, stop: Callable[[], None]) -> Report:
     return task.result()
 
 
-async def until_ready(
-    target: Target, seconds: float, now: Callable[[str], None], stop: Callable[[], None]
-) -> Report:
+async def each(targets: Sequence[Target], look: Look, done: Callable[[Report], None]) -> None:
+    """Look at all ``targets`` side by side; ``done`` is told of each as it comes in."""
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(target: Target) -> None:
+        async with free:
+            done(await look(target))
+
+    async with asyncio.TaskGroup() as group:
+        for target in targets:
+            group.create_task(one(target))
+
+
+async def until_ready(target: Target, seconds: float, now: Callable[[str], None]) -> Report:
     """See :func:`barehub.verify.wait`."""
-    deadline = time.monotonic() + seconds
-    passes, said = 0, ""
-    report: Report | None = None
+    deadline = asyncio.get_running_loop().time() + seconds
+    report, passes, news = await probe(target), 0, _News(now)
     while True:
-        task = asyncio.ensure_future(probe(target))
-        try:
-            while not task.done() and (report is None or time.monotonic() < deadline):
-                await asyncio.wait({task}, timeout=TICK_SECONDS)
-                stop()
-        finally:
-            task.cancel()
-        if not task.done():
-            await asyncio.wait({task})
-        if task.cancelled():
-            break
-        report = task.result()
         passes = passes + 1 if report.verdict == "pass" else 0
         if passes == PASSES or report.verdict == "fail":
-            break
+            return report
         if report.failures:
             finding = report.failures[0]
-            if (text := f"waiting for {finding.rung}: {finding.message}") != said:
-                now(text)
-                said = text
-        if not await _pause(_pause_after(report), deadline, stop):
-            break
-    assert report is not None, "the first probe is never cut short"
-    return report
+            news.tell(f"waiting for {finding.rung}: {finding.message}")
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(_pause_after(report))
+                report = await probe(target)
+        except TimeoutError:
+            return report
+
+
+class _News:
+    """Tells what is new, and from time to time that nothing is."""
+
+    def __init__(self, now: Callable[[str], None]) -> None:
+        self._now = now
+        self._said, self._at = "", 0.0
+
+    def tell(self, text: str) -> None:
+        if text == self._said and time.monotonic() < self._at + HEARTBEAT_SECONDS:
+            return
+        self._now(f"still {text}" if text == self._said else text)
+        self._said, self._at = text, time.monotonic()
 
 
 def _pause_after(report: Report) -> float:
@@ -73,12 +93,3 @@ def _pause_after(report: Report) -> float:
         return AGAIN_SECONDS
     below = report.failures[0].rung in ("dns", "tcp")
     return (BELOW_TLS_SECONDS if below else ABOVE_TCP_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-
-
-async def _pause(seconds: float, deadline: float, stop: Callable[[], None]) -> bool:
-    """Sleep, calling ``stop`` often; false when the deadline is reached in the meantime."""
-    end = time.monotonic() + seconds
-    while (left := min(end, deadline) - time.monotonic()) > 0:
-        await asyncio.sleep(min(left, TICK_SECONDS))
-        stop()
-    return time.monotonic() < deadline

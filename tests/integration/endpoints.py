@@ -73,7 +73,8 @@ def issue(
     ends: timedelta = 89 * DAY,
     ca: bool = False,
     key: Key | None = None,
-    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+    usage: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.SERVER_AUTH,
+    more: tuple[x509.ExtensionType, ...] = (),
 ) -> Issued:
     key, now = key or ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
@@ -87,8 +88,10 @@ def issue(
     )
     if sans and not ca:
         builder = builder.add_extension(x509.SubjectAlternativeName([_san(s) for s in sans]), False)
-    if not ca:
+    if not ca and usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
     return Issued(builder.sign(by.key if by else key, hashes.SHA256()), key)
 
 

@@ -92,7 +92,8 @@ def test_a_password_in_an_address_is_not_repeated(url: str) -> None:
 )
 def test_where_to_connect_to(connect_to: str, expected: tuple[str, int]) -> None:
     target = parse("https://hub.example.org:6443", connect_to=connect_to)
-    assert (target.connect_to, target.vantage) == (expected, "origin")
+    assert target.connect_to == expected
+    assert target.vantages == ("edge", "origin")
 
 
 @pytest.mark.parametrize("connect_to", [":8443", "host:port", "host:0", "https://host", "a@b:1"])
