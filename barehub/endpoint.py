@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import TYPE_CHECKING
 
 from barehub.console import console
 from barehub.errors import BarehubError, CheckFailed, NotReadyError, RecipeError
 from barehub.journal import Event
 from barehub.project import Instance
-from barehub.run import Run
 from barehub.verify import Report, Target, parse, wait
+
+if TYPE_CHECKING:
+    from barehub.run import Run
 
 TOLD = ("binder.not-binderhub", "binder.fake-builds")
 """The findings that a person wants to read of a hub that is up: what it is."""

@@ -7,9 +7,9 @@ when there is a certificate to look at.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from barehub.verify.finding import printable
@@ -73,19 +73,9 @@ class Chain:
     certificates: tuple[x509.Certificate, ...]
 
     @classmethod
-    def read(cls, ders: Sequence[bytes]) -> Chain | None:
+    def read(cls, ders: tuple[bytes, ...]) -> Chain | None:
         """None when the first cannot be read; what follows an unreadable one is left out."""
-        from cryptography import x509
-
-        found = []
-        for der in ders:
-            try:
-                certificate = x509.load_der_x509_certificate(der)
-                _ = certificate.subject, certificate.issuer, certificate.extensions
-            except (ValueError, x509.DuplicateExtension):
-                break
-            found.append(certificate)
-        return cls(tuple(found)) if found else None
+        return _read(ders)
 
     @property
     def own(self) -> x509.Certificate:
@@ -135,6 +125,21 @@ class Chain:
         return next((c for c in above if c.not_valid_after_utc < now()), None)
 
 
+@lru_cache(maxsize=1024)
+def _read(ders: tuple[bytes, ...]) -> Chain | None:
+    from cryptography import x509
+
+    found = []
+    for der in ders:
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            _ = certificate.subject, certificate.issuer, certificate.extensions
+        except (ValueError, x509.DuplicateExtension):
+            break
+        found.append(certificate)
+    return Chain(tuple(found)) if found else None
+
+
 def validity(certificate: x509.Certificate) -> Validity:
     return Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
@@ -180,7 +185,7 @@ def called(name: x509.Name, *others: str) -> str:
     return name.rfc4514_string() or next(iter(others), "nobody by name")
 
 
-def describe(ders: Sequence[bytes]) -> dict[str, Any] | None:
+def describe(ders: tuple[bytes, ...]) -> dict[str, Any] | None:
     """The server's certificate as JSON has it: times in UTC, numbers in hexadecimal.
 
     None when it cannot be read.

@@ -106,6 +106,7 @@ class Climb:
             self.found.passed("tls.not-tls", "it speaks TLS")
             code, verdict = await self._second_look(error)
             trust.explain(self.found, self.target.host, self.chain, code, verdict)
+            await protocols.without_sni(self._connect, self.found, self.chain)
             if self.found.has("tls.origin-cert"):
                 self._context = self._contexts.blind  # nothing secret is sent, or believed
             elif self.found.has("tls.not-yet-valid"):
@@ -122,7 +123,6 @@ class Climb:
             trust.accept(self.found, self.target.host, self.chain, public=public)
         await self._side_by_side(
             lambda found: protocols.old_versions(found, self._connect, self.target.host),
-            lambda found: protocols.without_sni(self._connect, found, self.chain[0]),
             lambda found: names.ipv6(found, self.target, self.addresses),
         )
 

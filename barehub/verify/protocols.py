@@ -110,8 +110,11 @@ async def weak_cipher(connect: Connect, host: str, found: Findings) -> bool:
     return True
 
 
-async def without_sni(connect: Connect, found: Findings, own: bytes) -> None:
-    """Which certificate is sent to who names no host; another one is normal."""
+async def without_sni(connect: Connect, found: Findings, own: tuple[bytes, ...]) -> None:
+    """Which certificate is sent to who names no host: does the server know this name at all?
+
+    Another one is normal, so that this is of use only when ``own``, that for the name, is wrong.
+    """
     try:
         stream = await dial.secure(await connect(), _blind("DEFAULT:@SECLEVEL=0"), "")
     except (OSError, dial.Unconnected):
@@ -119,7 +122,7 @@ async def without_sni(connect: Connect, found: Findings, own: bytes) -> None:
         return
     sent = stream.chain
     await stream.close()
-    if sent[:1] == (own,):
+    if sent[:1] == own[:1]:
         found.informed("tls.sni-default", "without a name (SNI) it sends the same certificate")
     elif chain := Chain.read(sent):
         whose = called(chain.own.subject, *names(chain.own))

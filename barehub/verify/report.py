@@ -58,6 +58,14 @@ class Report:
             (described for c in chains if c and (described := certificate.describe(c))), None
         )
 
+    @property
+    def validity(self) -> certificate.Validity | None:
+        """From when until when the certificate that visitors see is good."""
+        for vantage in self.target.vantages:
+            if chain := certificate.Chain.read(self.chains.get(vantage, ())):
+                return certificate.validity(chain.own)
+        return None
+
     def document(self) -> dict[str, Any]:
         """The report as JSON has it."""
         connect_to = self.target.connect_to

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from barehub.console import DIM, GREEN, RED
+from barehub.verify.certificate import DAY
 from barehub.verify.report import Report
 
 HEADINGS = ("endpoint", "verdict", "expires", "first failure")
-FAR = datetime.max.isoformat()
+FAR = datetime.max.replace(tzinfo=UTC)
 
 
 def by_expiry(reports: Sequence[Report]) -> list[Report]:
     """The reports, those whose certificate expires first at the top, unknown ones at the end."""
-    return sorted(reports, key=lambda report: (report.certificate or {}).get("not_after", FAR))
+    return sorted(reports, key=lambda report: report.validity.ends if report.validity else FAR)
 
 
 def lines(reports: Sequence[Report], paint: Callable[..., str]) -> list[str]:
@@ -34,9 +35,7 @@ def lines(reports: Sequence[Report], paint: Callable[..., str]) -> list[str]:
 
 
 def _row(report: Report) -> tuple[str, str, str, str]:
-    certificate = report.certificate
-    expires = "unknown"
-    if certificate:
-        expires = f"{certificate['not_after'][:10]}, {certificate['days_left']:.0f} d"
+    valid = report.validity
+    expires = f"{valid.ends:%Y-%m-%d}, {valid.left // DAY} d" if valid else "unknown"
     first = report.failures[0].id if report.failures else ""
     return (report.target.url, report.verdict, expires, first)

@@ -8,6 +8,7 @@ import re
 import ssl
 import urllib.parse
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from barehub.errors import UsageError
@@ -173,9 +174,15 @@ def _ca_file(name: str) -> Path:
     if not path.is_file():
         raise UsageError(f"there is no CA file {name}", hint)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        _load(path)
     except ssl.SSLError:
         raise UsageError(f"the CA file {name} holds no certificate", hint) from None
     except OSError as error:
         raise UsageError(f"the CA file {name} cannot be read: {error.strerror}", hint) from None
     return path
+
+
+@lru_cache
+def _load(ca_file: Path) -> None:
+    """Once, however many endpoints there are: it takes longer than a handshake."""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
