@@ -62,5 +62,5 @@ def test_alarms_are_relative_to_the_life(
 
 
 def test_what_is_no_certificate_is_not_described() -> None:
-    assert Chain.read(((b"0\x82nothing",)) is None
-    assert describe(((b"",)) is None
+    assert Chain.read((b"0\x82nothing",)) is None
+    assert describe((b"",)) is None
