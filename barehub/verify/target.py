@@ -163,9 +163,13 @@ def machine(text: str, port: int, option: str) -> tuple[str, int]:
         found = parts.port
     except ValueError:
         parts, found = urllib.parse.urlsplit(""), 0
+    wrong = UsageError(f"{text!r} is not a host and a port", f"{option} HOST:PORT")
     if not parts.hostname or parts.netloc != text or "@" in text or found == 0:
-        raise UsageError(f"{text!r} is not a host and a port", f"{option} HOST:PORT")
-    return _host(parts.hostname, text), found or port
+        raise wrong
+    try:
+        return _host(parts.hostname, text), found or port
+    except UsageError:
+        raise wrong from None
 
 
 def _ca_file(name: str) -> Path:
