@@ -10,6 +10,7 @@ from typing import Any
 
 from barehub.console import DIM, GREEN, RED, YELLOW
 from barehub.verify import certificate
+from barehub.verify.certificate import Validity
 from barehub.verify.finding import Finding
 from barehub.verify.target import Target, join
 
@@ -59,7 +60,7 @@ class Report:
         )
 
     @property
-    def validity(self) -> certificate.Validity | None:
+    def validity(self) -> Validity | None:
         """From when until when the certificate that visitors see is good."""
         for vantage in self.target.vantages:
             if chain := certificate.Chain.read(self.chains.get(vantage, ())):

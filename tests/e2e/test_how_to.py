@@ -7,6 +7,7 @@ would copy it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from endpoints import HOST, Servers, modern, routes
 
 from .clones import with_drivers
 from .conftest import INVOKE, ROOT, Cli
@@ -152,6 +154,16 @@ def test_guard_and_merge(here: Machine) -> None:
     assert "variables.two: ********" in said and "CANARY" not in said
     shown = here.run("invoke vault.show --reveal")
     assert "variables.one: from-other" in shown and "variables.two: from-here" in shown
+
+
+def test_verify(here: Machine, tmp_path: Path) -> None:
+    with Servers(tmp_path) as servers:
+        here.env["HUB"] = f"https://{HOST}:{servers.start(routes(modern()))}"
+        here.env["CA"] = str(servers.ca)
+        said = "".join(here.run(script) for _, script in blocks("verify.md"))
+    assert "is a working BinderHub" in said
+    assert "barehub_endpoint_up" in (here.root / "barehub.prom").read_text()
+    assert json.loads((here.root / "verify.json").read_text())["verdict"] == "pass"
 
 
 def test_every_page_is_run() -> None:

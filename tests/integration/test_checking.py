@@ -13,7 +13,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from endpoints import DAY, HOST, MIDDLE, STAGING, Servers, closed_port, issue, modern, routes
+from endpoints import (
+    DAY,
+    GOOD,
+    HOST,
+    MIDDLE,
+    STAGING,
+    Issued,
+    Servers,
+    closed_port,
+    issue,
+    modern,
+    routes,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,12 +42,12 @@ class Verify:
     env: dict[str, str] = field(default_factory=lambda: {**os.environ, "GITHUB_ACTIONS": ""})
 
     def __call__(self, *args: str, input: str = "") -> subprocess.CompletedProcess[str]:
-        argv = [INVOKE, "--search-root", ROOT, "verify", "--ca-file", self.servers.ca, *args]
+        argv = [str(INVOKE), "--search-root", str(ROOT), "verify", *args]
+        argv += ["--ca-file", str(self.servers.ca)]
         return subprocess.run(argv, input=input, env=self.env, capture_output=True, text=True)
 
-    def hub(self, chain: tuple[object, ...] = ()) -> str:
-        port = self.servers.start(routes(modern()), *([chain] if chain else []))  # type: ignore[list-item]
-        return f"https://{HOST}:{port}/"
+    def hub(self, chain: tuple[Issued, ...] = GOOD) -> str:
+        return f"https://{HOST}:{self.servers.start(routes(modern()), chain)}/"
 
 
 @pytest.fixture
