@@ -20,6 +20,7 @@ from barehub.verify.http import Answer, Client, Unanswered
 HEALTH_SECONDS = 20.0
 """A hub that does not answer takes BinderHub 11 s to give up on: 3 tries of 3 s, 1 s apart."""
 
+_HASH = re.compile(r"[.+@-][gh]?([0-9a-f]{7,40})(?:\.dirty)?$")
 _METRIC = re.compile(r"^(# TYPE )?binderhub_\w+", re.MULTILINE)
 _POD = "kubectl get pods,events -n binderhub"
 _PROXY = "look at the proxy's log, and at the hub's"
@@ -86,6 +87,7 @@ async def fingerprint(
     """
     said = versions.object or {}
     version = said.get("binderhub")
+    limited = rate_limit(found, versions)
     if versions.status == 200 and isinstance(version, str):
         found.passed("binder.not-binderhub", f"BinderHub {version}")
         _meant(found, version, expected)
@@ -94,19 +96,40 @@ async def fingerprint(
         found.passed("binder.not-binderhub", "a BinderHub of before April 2019 (0.1)")
         found.informed("binder.legacy", "it has neither /versions nor /health, only /metrics")
         found.skipped(["binder.unhealthy"], "this version has no /health to ask")
+    elif limited and versions.status == 429:
+        message = f"{base}versions answers 429: it cannot be asked now"
+        found.failed("binder.not-binderhub", message, _LIMITED, permanent=False)
+        found.skipped(["binder.unhealthy"], "not checked: too many requests")
     else:
         found.failed("binder.not-binderhub", *_stranger(base, versions), permanent=True)
         found.skipped(["binder.unhealthy"], "not checked: it is no BinderHub")
 
 
+def rate_limit(found: Findings, answer: Answer) -> bool:
+    """Whether no more is allowed, or one more (BinderHub: so many launches an hour an address)."""
+    left = answer.headers.get("x-ratelimit-remaining", "")
+    few = bool(re.fullmatch(r"-?[0-9]{1,9}", left)) and int(left) <= 1
+    if not few and answer.status != 429:
+        return False
+    said = "it answers 429" if answer.status == 429 else f"{left} left"
+    found.warned("binder.rate-limit", f"many requests from this address: {said}", _LIMITED)
+    return True
+
+
+_LIMITED = "wait; if all are limited: does the proxy pass the visitor's address (X-Forwarded-For)?"
+
+
 def _meant(found: Findings, running: str, expected: str | None) -> None:
-    """Charts and packages number commits in ways of their own, both with ``g`` and a hash."""
+    """Charts end in ``.h`` and a commit's hash, packages in ``.g`` and one."""
     if expected is None:
         return
-    hashes = [re.search(r"[.g+-]g?([0-9a-f]{7,40})$", v) for v in (running, expected)]
-    ours, wanted = (match[1] if match else "" for match in hashes)
+    ours, wanted = (match[1] if (match := _HASH.search(v)) else "" for v in (running, expected))
+    if not wanted and "/" in expected:
+        found.skipped(["binder.version-drift"], f"{expected} says no version to compare with")
+        return
     same = bool(ours and wanted) and (ours.startswith(wanted) or wanted.startswith(ours))
-    if same or running.removeprefix("v") == expected.removeprefix("v"):
+    plain, meant = running.removeprefix("v"), expected.removeprefix("v")
+    if same or plain == meant or plain.startswith(f"{meant}+"):
         found.passed(
             "binder.version-drift", f"it is the version that it is meant to be: {expected}"
         )
@@ -151,6 +174,8 @@ async def _health(found: Findings, client: Client, base: str, alone: bool) -> No
         found.failed("binder.unhealthy", str(error), _POD, permanent=False)
         return
     said = answer.object or {}
+    if not found.has("binder.rate-limit"):
+        rate_limit(found, answer)  # its answer is judged below all the same
     checks = said.get("checks")
     if answer.status == 404:
         found.skipped(["binder.unhealthy"], "this version has no /health to ask")

@@ -32,7 +32,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said. ``headers`` have lower-case names; of equal ones the last counts."""
+    """What the server said. ``headers`` have lower-case names; of equal ones the first counts."""
 
     status: int
     headers: dict[str, str]
@@ -80,6 +80,9 @@ class Client:
                     if not kept:
                         raise
                     return await self._ask(path)  # a connection that was kept may have ended
+        except Unanswered:
+            await self.close()  # what else it sends is no answer to the next question
+            raise
         except TimeoutError:
             problem = f"the answer to {path} was not complete within {seconds:g} s"
         except asyncio.LimitOverrunError:
@@ -125,10 +128,10 @@ async def _header(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     status = _STATUS.match(first)
     if not status or not 100 <= int(status[1]) <= 599:
         raise Unanswered("what answers there does not speak HTTP/1.1", malformed=True)
-    headers = {}
+    headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
+        headers.setdefault(name.strip().lower(), value.strip())
     return int(status[1]), headers
 
 

@@ -6,6 +6,8 @@ catch-all page with 200, and BinderHub calls that healthy.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import urllib.parse
 
@@ -15,8 +17,9 @@ from barehub.verify.finding import Findings
 from barehub.verify.http import Answer, Client, Unanswered
 from barehub.verify.target import Target, parse
 
+SEARCH_SECONDS = 10.0
 USUAL = ("/hub/", "/jupyter/hub/")
-_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _FIX = "is the JupyterHub up? If it is elsewhere: --hub PATH or --hub https://HOST/PATH"
 
 
@@ -27,40 +30,53 @@ def place(text: str) -> str:
     """
     if text.startswith("https://"):
         return parse(text).url
-    if not _PATH.fullmatch(text):
+    if not text or not _PATH.fullmatch(text):
         raise UsageError(f"--hub {text!r} is neither a path nor an https:// URL", "--hub /jupyter/")
     return text.rstrip("/") + "/"
 
 
 async def check(found: Findings, client: Client, target: Target) -> None:
-    """hub.api: that what answers at the hub's address is a JupyterHub."""
+    """hub.api and hub.version: that what answers at the hub's address is a JupyterHub."""
     if target.builds == "fake":
         found.skipped(["hub.api"], "not asked: with faked builds there is no JupyterHub")
-    elif target.hub is None:
+        return
+    if target.hub is None:
         await _search(found, client, target)
-    elif target.hub.startswith("https://"):
-        await _elsewhere(found, target, parse(target.hub))
+        return
+    where = place(target.hub)
+    hub = parse(urllib.parse.urljoin(target.url, where))
+    if hub.authority == target.authority:
+        await _ask(found, client, hub, hub.base_path)
     else:
-        path = target.hub.removesuffix("hub/") + "hub/api"
-        try:
-            answer = await client.get(path)
-        except Unanswered as error:
-            found.failed("hub.api", str(error), _FIX, permanent=False)
-        else:
-            _judge(found, path, answer)
+        await _elsewhere(found, target, hub)
+
+
+async def _ask(found: Findings, client: Client, hub: Target, where: str) -> None:
+    """``where`` is how a person is told of the hub's base path."""
+    path, said = (
+        f"{base.removesuffix('/hub/').rstrip('/')}/hub/api" for base in (hub.base_path, where)
+    )
+    try:
+        answer = await client.get(path)
+    except Unanswered as error:
+        found.failed("hub.api", f"{said}: {error}", _FIX, permanent=False)
+    else:
+        _judge(found, said, answer)
 
 
 async def _search(found: Findings, client: Client, target: Target) -> None:
     """A hub on another host is normal, and not to be found from here: no alarm."""
     paths = dict.fromkeys((f"{target.base_path}hub/", *USUAL))
-    for path in paths:
-        try:
-            answer = await client.get(f"{path}api")
-        except Unanswered:
-            continue
-        if version(answer):
-            _judge(found, f"{path}api", answer)
-            return
+    try:
+        async with asyncio.timeout(SEARCH_SECONDS):
+            for path in paths:
+                with contextlib.suppress(Unanswered):
+                    answer = await client.get(f"{path}api")
+                    if version(answer):
+                        _judge(found, f"{path}api", answer)
+                        return
+    except TimeoutError:
+        await client.close()
     where = ", ".join(paths)
     found.skipped(["hub.api"], f"no JupyterHub at {where}: --hub says where it is")
 
@@ -77,27 +93,36 @@ async def _elsewhere(found: Findings, target: Target, hub: Target) -> None:
         return await dial.secure(sock, contexts.full, hub.host)
 
     client = Client(hub.authority, connect)
-    path = f"{hub.base_path.removesuffix('hub/')}hub/api"
     try:
-        answer = await client.get(path)
-    except Unanswered as error:
-        found.failed("hub.api", f"{hub.url}: {error}", _FIX, permanent=False)
-    else:
-        _judge(found, urllib.parse.urljoin(hub.url, path), answer)
+        await _ask(found, client, hub, hub.url)
     finally:
         await client.close()
 
 
 def version(answer: Answer) -> str | None:
     """The version of the JupyterHub that answered, if it is one."""
-    said = (answer.object or {}).get("version")
-    known = answer.status == 200 and "x-jupyterhub-version" in answer.headers
-    return said if known and isinstance(said, str) else None
+    said = _version(answer)
+    return said if said == answer.headers.get("x-jupyterhub-version") else None
+
+
+def _version(answer: Answer) -> str | None:
+    said = (answer.object or {}).get("version") if answer.status == 200 else None
+    return said if isinstance(said, str) else None
 
 
 def _judge(found: Findings, where: str, answer: Answer) -> None:
-    if running := version(answer):
+    """A Jupyter server has a version at ``/api``, too; the header is JupyterHub's alone."""
+    running, header = _version(answer), answer.headers.get("x-jupyterhub-version")
+    if running and running == header:
         found.passed("hub.api", f"JupyterHub {running} at {where}")
+        found.passed("hub.version", f"X-JupyterHub-Version is {header}, too")
+        return
+    if running:
+        differs = (
+            f"X-JupyterHub-Version is {header}" if header else "there is no X-JupyterHub-Version"
+        )
+        message = f"{where} says version {running}, {differs}: is it a JupyterHub?"
+        found.failed("hub.version", message, _FIX, permanent=False)
         return
     page = ", with a page" if "html" in answer.headers.get("content-type", "") else ""
     message = f"{where} answers {answer.status}{page}: that is no JupyterHub"
