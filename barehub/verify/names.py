@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0
 LOOK_SECONDS = 2.0
-MOST_LABELS = 10
+MOST_SERVERS = 4
 
 ISSUER = "letsencrypt.org"
 
@@ -37,6 +37,10 @@ class _Silent(Exception):
     """No resolver answered; the text says how."""
 
 
+class _Unknown(Exception):
+    """The name does not exist (NXDOMAIN)."""
+
+
 async def look_up(found: Findings, target: Target) -> list[str]:
     """The addresses of the target's name, IPv4 first; none when it leads nowhere."""
     host = target.host
@@ -47,12 +51,15 @@ async def look_up(found: Findings, target: Target) -> list[str]:
         found.passed("dns.missing", f"{host} is this machine, by its name")
         return await dial.resolve(host)
     resolver = _resolver(target.resolver)
+    addresses: list[str] = []
+    answered = True
     try:
         addresses = await _addresses(resolver, host)
+        said = f"{host} has neither an A nor an AAAA record"
+    except _Unknown:
+        said = f"DNS does not know {host} (NXDOMAIN)"
     except _Silent as error:
-        addresses, said = [], f"the resolver could not look up {host}: {error}"
-    else:
-        said = f"there is no A record for {host}"
+        answered, said = False, f"the resolver could not look up {host}: {error}"
     if addresses:
         found.passed("dns.missing", f"{host} is {', '.join(addresses)}")
         await _authority(found, resolver, host)
@@ -61,6 +68,11 @@ async def look_up(found: Findings, target: Target) -> list[str]:
         message = f"DNS does not know {host}, this machine's hosts file does: {', '.join(known)}"
         found.warned("dns.missing", message, _APPLY)
         return known
+    if answered and target.resolver is None and (there := await _published(resolver, host)):
+        said = f"the record is there ({', '.join(there)}), the resolver has not seen it yet"
+        fix = "wait: it remembers for a while that there was none (negative cache)"
+        found.failed("dns.missing", said, fix, permanent=False)
+        return []
     found.failed("dns.missing", said, _APPLY, permanent=False)
     return []
 
@@ -82,6 +94,7 @@ def _resolver(server: tuple[str, int] | None) -> Resolver:
 async def _records(resolver: Resolver, name: str, kind: str) -> list[str]:
     """The records of one kind, as text; none when there are none.
 
+    :raises _Unknown: there is no such name
     :raises _Silent: nobody answered, or with a failure
     """
     import dns.exception
@@ -89,7 +102,9 @@ async def _records(resolver: Resolver, name: str, kind: str) -> list[str]:
 
     try:
         answer = await resolver.resolve(name, kind, search=False)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+    except dns.resolver.NXDOMAIN:
+        raise _Unknown from None
+    except dns.resolver.NoAnswer:
         return []
     except dns.resolver.NoNameservers:
         raise _Silent("it answers with a failure (SERVFAIL or REFUSED)") from None
@@ -109,6 +124,26 @@ async def _addresses(resolver: Resolver, host: str) -> list[str]:
     return found
 
 
+async def _published(resolver: Resolver, host: str) -> list[str]:
+    """What the servers of the name's own zone say, which no cache delays (RFC 2308, 5)."""
+    import dns.asyncresolver
+    import dns.exception
+
+    try:
+        async with asyncio.timeout(SECONDS):
+            zone = await dns.asyncresolver.zone_for_name(host, resolver=resolver)
+            names = await _records(resolver, zone.to_text(), "NS")
+            looks = (_records(resolver, name, "A") for name in names[:MOST_SERVERS])
+            answers = await asyncio.gather(*looks, return_exceptions=True)
+            own = dns.asyncresolver.Resolver(configure=False)
+            own.nameservers = [a for some in answers if isinstance(some, list) for a in some]
+            own.port, own.timeout, own.lifetime = resolver.port, LOOK_SECONDS, SECONDS
+            own.flags = 0  # no recursion: what they know themselves
+            return await _addresses(own, host) if own.nameservers else []
+    except (_Silent, _Unknown, OSError, dns.exception.DNSException):
+        return []
+
+
 async def _known_here(host: str) -> list[str]:
     try:
         return await dial.resolve(host)
@@ -119,16 +154,18 @@ async def _known_here(host: str) -> list[str]:
 async def _authority(found: Findings, resolver: Resolver, host: str) -> None:
     """Which authorities may issue for the name: the nearest CAA records count (RFC 8659, 3)."""
     labels = host.split(".")
-    for start in range(max(0, len(labels) - MOST_LABELS), len(labels)):
-        name = ".".join(labels[start:])
-        try:
-            records = await _records(resolver, name, "CAA")
-        except _Silent:
-            return  # an authority would refuse to issue; that is not ours to find out
-        if records:
-            _judge(found, name, records)
-            return
-    found.passed("dns.caa", "no CAA record: any authority may issue")
+    try:
+        async with asyncio.timeout(SECONDS):
+            for start in range(len(labels)):
+                name = ".".join(labels[start:])
+                with contextlib.suppress(_Unknown):
+                    if records := await _records(resolver, name, "CAA"):
+                        return _judge(found, name, records)
+    except (_Silent, TimeoutError):
+        # an authority would refuse to issue; that is not ours to find out
+        found.skipped(["dns.caa"], "not known: the resolver does not answer for CAA records")
+    else:
+        found.passed("dns.caa", "no CAA record: any authority may issue")
 
 
 def _judge(found: Findings, name: str, records: list[str]) -> None:
@@ -146,7 +183,7 @@ def _judge(found: Findings, name: str, records: list[str]) -> None:
     found.failed(
         "dns.caa",
         f"the CAA records of {name} let only {who} issue: Let's Encrypt will refuse to renew",
-        f'add to {name}: CAA 0 issue "{ISSUER}"',
+        f'add to {name}: CAA 0 issue "{ISSUER}"; right as it is if another authority issues here',
         permanent=False,
     )
 
@@ -177,9 +214,10 @@ async def ipv6(found: Findings, target: Target, addresses: list[str]) -> None:
     if target.connect_to or is_local(target.host):
         return
     sixes = [address for address in addresses if ":" in address]
-    if not sixes or sixes == addresses or not _has_ipv6():
-        if sixes and sixes != addresses:
-            found.skipped(["dns.ipv6"], "not checked: this machine has no IPv6")
+    if not sixes or sixes == addresses:
+        return
+    if not _has_route(sixes[0]):
+        found.skipped(["dns.ipv6"], f"not checked: this machine has no IPv6 route to {sixes[0]}")
         return
     try:
         sock, address = await dial.connect(sixes, target.port)
@@ -191,9 +229,8 @@ async def ipv6(found: Findings, target: Target, addresses: list[str]) -> None:
         found.passed("dns.ipv6", f"{join(address, target.port)} answers, too")
 
 
-def _has_ipv6() -> bool:
-    """Whether there is a route to public IPv6 addresses, or to this machine's own."""
+def _has_route(address: str) -> bool:
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.connect(("2606:4700::1", 53))  # a datagram socket: nothing is sent
+        sock.connect((address, 53))  # a datagram socket: nothing is sent
         return True
     return False

@@ -47,7 +47,9 @@ async def old_versions(found: Findings, connect: Connect, host: str) -> None:
     """Whether the server still speaks TLS 1.0 or 1.1 (RFC 8996 forbids both)."""
     spoken = await asyncio.gather(*(_speaks(connect, host, version) for version, _ in OLD.values()))
     for (id, (_, name)), yes in zip(OLD.items(), spoken, strict=True):
-        if yes:
+        if yes is None:
+            found.skipped([id], f"not checked: {name} was asked for, and nothing answered")
+        elif yes:
             found.failed(
                 id, f"{name} is spoken, which is broken and forbidden", _FIX, permanent=True
             )
@@ -55,10 +57,15 @@ async def old_versions(found: Findings, connect: Connect, host: str) -> None:
             found.passed(id, f"{name} is refused")
 
 
-async def _speaks(connect: Connect, host: str, version: int) -> bool:
+async def _speaks(connect: Connect, host: str, version: int) -> bool | None:
+    """Whether the server agrees to ``version``; None when it cannot be known."""
+    try:
+        sock = await connect()
+    except (OSError, dial.Unconnected):
+        return None
     try:
         async with asyncio.timeout(SECONDS):
-            reader, writer = await asyncio.open_connection(sock=await connect())
+            reader, writer = await asyncio.open_connection(sock=sock)
             try:
                 writer.write(hello(host, version))
                 kind, _, length = struct.unpack(">BHH", await reader.readexactly(5))
@@ -68,7 +75,9 @@ async def _speaks(connect: Connect, host: str, version: int) -> bool:
                 return said[0] == _SERVER_HELLO and int.from_bytes(said[4:6]) == version
             finally:
                 writer.transport.abort()
-    except (OSError, dial.Unconnected, asyncio.IncompleteReadError):
+    except TimeoutError:
+        return None
+    except (OSError, asyncio.IncompleteReadError):
         return False
 
 
