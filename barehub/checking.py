@@ -15,7 +15,7 @@ from barehub.endpoint import failure_of, target_of
 from barehub.errors import UsageError
 from barehub.process import Interruptions
 from barehub.project import Project
-from barehub.verify import Report, Target, machine, parse, verify_each
+from barehub.verify import Report, Target, machine, parse, try_launch, verify_each
 
 _HELP = "invoke verify --help"
 
@@ -34,6 +34,8 @@ class Wish:
     hub: str = ""
     resolver: str = ""
     seconds: float = 0
+    launch: bool = False
+    repo: str = ""
     strict: bool = False
     json: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +49,10 @@ def check(project: Project, wish: Wish, interruptions: Interruptions) -> None:
     :raises NotReadyError: an endpoint is not there (yet), and nothing worse
     """
     goals = [_seen(goal, wish) for goal in targets(project, wish)]
+    spec = _spec(wish)
     reports = _look(goals, wish, interruptions)
+    if spec:
+        reports = [_launched(report, spec, interruptions) for report in reports]
     if not wish.json:
         _tell(reports)
     _write(wish, reports)
@@ -99,6 +104,17 @@ def _seen(goal: Target, wish: Wish) -> Target:
     return goal
 
 
+def _spec(wish: Wish) -> str | None:
+    """What to launch, if anything."""
+    if not wish.launch:
+        if wish.repo:
+            raise UsageError("--repo goes with --launch", _HELP)
+        return None
+    from barehub.verify import launch
+
+    return launch.parse_repo(wish.repo or launch.REPO)
+
+
 def listed(file: str, ca_file: str) -> list[Target]:
     """The endpoints of a file, one a line: its URL, then the machine if it is to be looked at, too.
 
@@ -142,6 +158,15 @@ def _look(goals: Sequence[Target], wish: Wish, interruptions: Interruptions) -> 
         work.now(f"{len(goals)} endpoints" if many else goals[0].url)
         verify_each(goals, done, seconds=wish.seconds, now=work.now, stop=interruptions.check)
     return [reports[target] for target in goals]
+
+
+def _launched(report: Report, spec: str, interruptions: Interruptions) -> Report:
+    """The report with what came of a launch; a hub that is not up is not asked for one."""
+    if report.verdict != "pass":
+        return report
+    with interruptions.polled(), console.working("launch") as work:
+        found = try_launch(report.target, spec, work.now, work.above, stop=interruptions.check)
+    return dataclasses.replace(report, findings=[*report.findings, *found])
 
 
 def _tell(reports: Sequence[Report]) -> None:

@@ -8,7 +8,17 @@ from barehub.verify.finding import Finding
 from barehub.verify.report import Report
 from barehub.verify.target import Target, machine, parse
 
-__all__ = ["Finding", "Report", "Target", "machine", "parse", "verify", "verify_each", "wait"]
+__all__ = [
+    "Finding",
+    "Report",
+    "Target",
+    "machine",
+    "parse",
+    "try_launch",
+    "verify",
+    "verify_each",
+    "wait",
+]
 
 
 def verify(target: Target, *, stop: Callable[[], None] = lambda: None) -> Report:
@@ -65,3 +75,24 @@ def verify_each(
 
     look = patient if seconds else probe
     asyncio.run(waiting.stoppable(waiting.each(targets, look, done), stop))
+
+
+def try_launch(
+    target: Target,
+    repo: str,
+    now: Callable[[str], None],
+    line: Callable[[str], None],
+    *,
+    stop: Callable[[], None],
+) -> Sequence[Finding]:
+    """Build and launch ``repo``, compute in it and stop it again, whatever happens.
+
+    ``now`` is told of each phase, ``line`` the log of what failed; ``stop`` is called several times
+    a second and may raise: then the server is stopped first.
+    """
+    import asyncio
+
+    from barehub.verify.launch import launch
+    from barehub.verify.waiting import stoppable
+
+    return asyncio.run(stoppable(launch(target, repo, now, line), stop))
