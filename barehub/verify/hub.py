@@ -20,7 +20,9 @@ from barehub.verify.target import Target, parse
 SEARCH_SECONDS = 10.0
 USUAL = ("/hub/", "/jupyter/hub/")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
-_FIX = "is the JupyterHub up? If it is elsewhere: --hub PATH or --hub https://HOST/PATH"
+_FIX = (
+    "is the JupyterHub up? If it is elsewhere: --jupyterhub PATH or --jupyterhub https://HOST/PATH"
+)
 
 
 def place(text: str) -> str:
@@ -31,7 +33,9 @@ def place(text: str) -> str:
     if text.startswith("https://"):
         return parse(text).url
     if not text or not _PATH.fullmatch(text):
-        raise UsageError(f"--hub {text!r} is neither a path nor an https:// URL", "--hub /jupyter/")
+        raise UsageError(
+            f"--jupyterhub {text!r} is neither a path nor an https:// URL", "--jupyterhub /jupyter/"
+        )
     return text.rstrip("/") + "/"
 
 
@@ -78,7 +82,7 @@ async def _search(found: Findings, client: Client, target: Target) -> None:
     except TimeoutError:
         await client.close()
     where = ", ".join(paths)
-    found.skipped(["hub.api"], f"no JupyterHub at {where}: --hub says where it is")
+    found.skipped(["hub.api"], f"no JupyterHub at {where}: --jupyterhub says where it is")
 
 
 async def _elsewhere(found: Findings, target: Target, hub: Target) -> None:

@@ -152,7 +152,7 @@ def test_what_strangers_write_steers_neither_page_nor_terminal(
         ("exclude each other", ("--file", "-", "--url", "https://a.example.org"), ""),
         ("neither edge nor origin", ("--url", "https://a.example.org", "--vantage", "moon"), ""),
         ("needs the machine", ("--url", "https://a.example.org", "--vantage", "origin"), ""),
-        ("neither a path nor", ("--url", "https://a.example.org", "--hub", "x y"), ""),
+        ("neither a path nor", ("--url", "https://a.example.org", "--jupyterhub", "x y"), ""),
         ("not a host", ("--url", "https://a.example.org", "--resolver", "a b"), ""),
         ("no number of seconds", ("--url", "https://a.org", "--wait", "--timeout", "x"), ""),
     ],

@@ -405,7 +405,7 @@ def test_a_jupyterhub_at_a_usual_place_is_found(servers: Servers, name: str) -> 
 def test_a_jupyterhub_that_is_not_found_is_no_alarm(servers: Servers) -> None:
     report = with_hub(servers, None, root=NOTEBOOK)
     assert report.verdict == "pass" and outcome(report.findings, "hub.api")[1] == "skip"
-    assert "--hub" in said(report, "hub.api")
+    assert "--jupyterhub" in said(report, "hub.api")
 
 
 @pytest.mark.parametrize("place", ["/", "/hub/", "/jupyter", "/jupyter/hub/", "/myhub", "/myhub/"])
