@@ -98,6 +98,11 @@ class Chain:
         return any("cloudflare origin" in value.lower() for value in _values(self.own.issuer))
 
     @property
+    def letsencrypt(self) -> bool:
+        """Whether Let's Encrypt made it."""
+        return "Let's Encrypt" in _values(self.own.issuer)
+
+    @property
     def staging(self) -> str | None:
         """The test authority that issued any of the certificates."""
         for certificate in self.certificates:

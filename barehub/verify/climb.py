@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from barehub.verify import binder, dial, hub, names, protocols, trust, web
+from barehub.verify.certificate import Chain
 from barehub.verify.finding import Findings
 from barehub.verify.http import Answer, Client, Unanswered
 from barehub.verify.target import Target, join
@@ -59,7 +61,7 @@ class Climb:
         if not self.found:
             await self.dns()
         for rung, climb in rungs.items():
-            if broken := self.found.broken:
+            if broken := next((f for f in self.found if f.broken and f.id != "dns.caa"), None):
                 self.found.skipped(CHECKS[rung], f"not checked: {broken.id} failed")
             else:
                 await climb()
@@ -121,10 +123,21 @@ class Climb:
             protocols.negotiated(self.found, str(stream.tls.version()))
             public = self.target.ca_file is None
             trust.accept(self.found, self.target.host, self.chain, public=public)
+            self._other_authority()
         await self._side_by_side(
             lambda found: protocols.old_versions(found, self._connect, self.target.host),
             lambda found: names.ipv6(found, self.target, self.addresses),
         )
+
+    def _other_authority(self) -> None:
+        """CAA records that keep Let's Encrypt out are right where another one is at work."""
+        chain = Chain.read(self.chain)
+        if chain and not chain.letsencrypt:
+            for at, finding in enumerate(self.found):
+                if finding.id == "dns.caa" and finding.broken:
+                    self.found[at] = dataclasses.replace(
+                        finding, severity="info", status="pass", fix=None
+                    )
 
     async def _side_by_side(self, *checks: Check) -> None:
         """Run independent checks at once; their findings come in the order of the checks."""
@@ -175,6 +188,10 @@ class Climb:
                 permanent=True,
             )
             return
+        if "PROTOCOL" in reason:
+            await protocols.old_versions(self.found, self._connect, self.target.host)
+            if self.found.broken:
+                return
         if reason and await protocols.weak_cipher(self._connect, self.target.host, self.found):
             return
         if isinstance(error, TimeoutError):

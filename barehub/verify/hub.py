@@ -47,8 +47,11 @@ async def check(found: Findings, client: Client, target: Target) -> None:
     if target.hub is None:
         await _search(found, client, target)
         return
-    where = place(target.hub)
-    hub = parse(urllib.parse.urljoin(target.url, where))
+    try:
+        hub = parse(urllib.parse.urljoin(target.url, place(target.hub)))
+    except UsageError as error:  # of a module's output
+        found.failed("hub.api", error.problem, _FIX, permanent=True)
+        return
     if hub.authority == target.authority:
         await _ask(found, client, hub, hub.base_path)
     else:

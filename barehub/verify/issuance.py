@@ -40,7 +40,7 @@ def judge(found: Findings, chain: Chain, *, public: bool) -> None:
     _signature(found, chain)
     _order(found, chain)
     _purpose(found, chain.own)
-    _staple(found, chain.own)
+    _staple(found, chain)
     if public:
         _life(found, chain.own)
         _timestamps(found, chain.own)
@@ -132,12 +132,12 @@ def _purpose(found: Findings, own: x509.Certificate) -> None:
         found.warned("tls.eku", "the certificate is not one for a server", fix)
 
 
-def _staple(found: Findings, own: x509.Certificate) -> None:
+def _staple(found: Findings, chain: Chain) -> None:
     """A certificate without OCSP is normal: Let's Encrypt ended it in August 2025."""
     from cryptography import x509
 
     try:
-        features = own.extensions.get_extension_for_class(x509.TLSFeature).value
+        features = chain.own.extensions.get_extension_for_class(x509.TLSFeature).value
     except x509.ExtensionNotFound:
         found.passed("tls.must-staple", "it does not ask for OCSP")
         return
@@ -145,7 +145,7 @@ def _staple(found: Findings, own: x509.Certificate) -> None:
         return
     message = "it says must-staple: where its authority has no OCSP (any more), browsers refuse it"
     fix = "issue it without must-staple"
-    if "Let's Encrypt" in own.issuer.rfc4514_string():
+    if chain.letsencrypt:
         found.failed("tls.must-staple", message, fix, permanent=True)
     else:
         found.warned("tls.must-staple", message, fix)

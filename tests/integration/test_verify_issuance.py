@@ -145,7 +145,7 @@ def test_a_chain_out_of_order_is_warned_about(servers: Servers) -> None:
 
 def test_must_staple_is_fatal_where_there_is_no_ocsp_any_more() -> None:
     staple = (x509.TLSFeature([x509.TLSFeatureType.status_request]),)
-    le = issue(None, "R11 of Let's Encrypt", ca=True)
+    le = issue(None, "Let's Encrypt", ca=True)
     assert bad(judged(issue(le, more=staple), le)) == {"tls.must-staple": "error"}
     assert bad(judged(issue(MIDDLE, more=staple), MIDDLE)) == {"tls.must-staple": "warning"}
 

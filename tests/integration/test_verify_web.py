@@ -454,6 +454,11 @@ def test_with_faked_builds_no_jupyterhub_is_looked_for(servers: Servers) -> None
     assert not any("hub/api" in head for head in heads)
 
 
+def test_nonsense_that_a_module_says_of_its_hub_is_a_finding(servers: Servers) -> None:
+    report = with_hub(servers, "http://10.0.0.1/")
+    assert (failed(report), report.verdict) == (["hub.api"], "fail")
+
+
 def test_where_a_hub_is_said_to_be() -> None:
     assert hub.place("/jupyter") == hub.place("/jupyter/") == "/jupyter/"
     assert hub.place("/") == "/"
