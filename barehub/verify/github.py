@@ -27,5 +27,5 @@ def summary(reports: Sequence[Report]) -> str:
 
 def _cell(text: str) -> str:
     """Text that Markdown leaves as it is: findings quote what strangers wrote."""
-    safe = html.escape(text)
+    safe = html.escape(text, quote=False)  # its &#x27; has a "#", which is replaced below
     return "".join(f"&#{ord(char)};" if char in "|`*_[]~\\!#" else char for char in safe)

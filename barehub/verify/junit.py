@@ -37,7 +37,9 @@ def _suite(
         timestamp=report.started.strftime("%Y-%m-%dT%H:%M:%S"),
     )
     for finding in found:
-        case = SubElement(suite, "testcase", classname=report.target.url, name=finding.id)
+        # GitLab shows only the first of those that share class and name
+        place = f"{report.target.url} {vantage}/{finding.rung}"
+        case = SubElement(suite, "testcase", classname=place, name=finding.id)
         said = finding.message + (f"\nfix: {finding.fix}" if finding.fix else "")
         if finding.status == "skip":
             SubElement(case, "skipped", message=finding.message)

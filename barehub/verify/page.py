@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from barehub import __version__
+from barehub.verify.certificate import DAY, Chain
 from barehub.verify.finding import Finding
 from barehub.verify.report import Report
 from barehub.verify.table import by_expiry
@@ -17,6 +18,8 @@ VERDICTS = {
     "fail": "Not right",
     "not-ready": "Not ready",
 }
+_SHORT = {"pass": "up", "fail": "not right", "not-ready": "not ready"}
+_WHERE = {"edge": "As a visitor sees it", "origin": "Straight at the machine"}
 _ORDER = {"bad": 0, "warn": 1, "good": 2, "info": 3, "skip": 4}
 _MARKS = {"bad": "✗", "warn": "!", "good": "✓", "info": "i", "skip": "-"}
 _WORDS = {
@@ -31,14 +34,14 @@ STYLE = """
 :root { color-scheme: light dark; --page: #fbfaf8; --card: #fff; --ink: #1d1d1f; --soft: #5c5c63;
   --line: #dcdad5; --good: #14713d; --warn: #8a5300; --bad: #b3261e; --info: #3b5b8c;
   --bar: #d3e6da; }
-@media (prefers-color-scheme: dark) { :root { --page: #141416; --card: #1d1d20; --ink: #ececee;
-  --soft: #a3a3ab; --line: #37373c; --good: #6fcf97; --warn: #f0b35a; --bad: #ff8a80;
-  --info: #9db9ea; --bar: #254334; } }
+@media screen and (prefers-color-scheme: dark) { :root { --page: #141416; --card: #1d1d20;
+  --ink: #ececee; --soft: #a3a3ab; --line: #37373c; --good: #6fcf97; --warn: #f0b35a;
+  --bad: #ff8a80; --info: #9db9ea; --bar: #254334; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 52rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2, h3 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
 .verdict h2 { margin: 0; }
 h1, td, li, p { overflow-wrap: anywhere; }
 .soft { color: var(--soft); font-size: .875rem; }
@@ -55,10 +58,11 @@ ol.chain li + li { margin-top: 1.6rem; }
 ol.chain li + li::before { content: "signed by ↓"; position: absolute; top: -1.55rem; left: 1rem;
   font-size: .8rem; color: var(--soft); }
 ol.chain li.root { border-style: dashed; }
+ol.chain li.loose::before { content: "not signed by the next ↓"; color: var(--bad); }
 .scale { margin: 2rem 0 .4rem; position: relative; height: 1rem; border-radius: .5rem;
   background: var(--line); }
 .scale .life { position: absolute; inset: 0 auto 0 0; border-radius: .5rem; background: var(--good);
-  opacity: .55; }
+  opacity: .55; } .scale .over { background: var(--bad); }
 .scale i { position: absolute; top: -.35rem; bottom: -.35rem; width: 2px; background: var(--ink); }
 .scale i.due { background: var(--warn); }
 .scale b { position: absolute; font-size: .8rem; font-weight: 600; white-space: nowrap;
@@ -74,9 +78,11 @@ ul.findings .fix { grid-column: 3; color: var(--soft); font-size: .9rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 th, td { text-align: left; padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
+td + td { white-space: nowrap; font-variant-numeric: tabular-nums; }
 a { color: inherit; }
 @media (max-width: 36rem) { ul.findings li { grid-template-columns: 1.4rem 1fr; }
-  ul.findings .said, ul.findings .fix { grid-column: 2; } }
+  ul.findings .said, ul.findings .fix { grid-column: 2; } h1 { font-size: 1.25rem; }
+  table { font-size: .85rem; } }
 @media print { body { background: #fff; font-size: 11pt; } main { max-width: none; padding: 0; }
   section.hub { break-before: page; } section.hub:first-of-type { break-before: auto; }
   li { break-inside: avoid; } .scale, .scale * { print-color-adjust: exact; } }
@@ -116,11 +122,12 @@ def _table(reports: Sequence[Report], title: str) -> str:
         expires = (report.certificate or {}).get("not_after", "unknown")[:10]
         rows.append(
             f'<tr><td><a href="#hub-{at}">{escape(report.target.url)}</a></td>'
-            f'<td class="{tone}">{VERDICTS[report.verdict]}</td><td>{escape(expires)}</td></tr>'
+            f'<td class="{tone}">{_SHORT[report.verdict]}</td><td>{escape(expires)}</td></tr>'
         )
     return (
-        f"<h1>{escape(title)}</h1><table><thead><tr><th>Endpoint</th><th>Verdict</th>"
-        f"<th>Expires</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f"<h1>{escape(title)}</h1><table><thead><tr><th scope='col'>Endpoint</th>"
+        "<th scope='col'>Verdict</th><th scope='col'>Expires</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
 
@@ -129,11 +136,13 @@ def _tone_of(report: Report) -> str:
 
 
 def _section(report: Report, id: str, now: datetime, many: bool) -> str:
-    level = "h2" if many else "h1"
-    certificate = report.certificate
-    drawn = f"<h2>Certificates</h2>{_chain(report, certificate)}" if certificate else ""
-    life = _validity(certificate, now) if certificate else ""
-    parts = [_findings(report, vantage) for vantage in report.target.vantages]
+    level, below = ("h2", "h3") if many else ("h1", "h2")
+    parts = []
+    if certificate := report.certificate:
+        parts.append(f"<{below}>Certificates</{below}>{_chain(report, certificate)}")
+        parts.append(f"<{below}>Validity</{below}>{_validity(certificate, now)}")
+    for vantage in report.target.vantages:
+        parts.append(f"<{below}>{_WHERE[vantage]}</{below}>{_findings(report, vantage)}")
     return f"""<section class="hub" id="{id}">
 <div class="verdict {_tone_of(report)}">
 <{level}>{escape(report.target.url)}</{level}>
@@ -141,13 +150,13 @@ def _section(report: Report, id: str, now: datetime, many: bool) -> str:
 <p class="soft">{_counts(report)}; looked at {report.started:%Y-%m-%d %H:%M} UTC,
 in {report.duration_ms} ms</p>
 </div>
-{drawn}{life}{"".join(parts)}
+{"".join(parts)}
 </section>
 """
 
 
 def _counts(report: Report) -> str:
-    tones = [_tone(finding) for finding in report.findings]
+    tones = [_tone(report, finding) for finding in report.findings]
     told = [(tones.count(tone), word) for tone, word in _WORDS.items() if tone != "info"]
     return ", ".join(f"{number} {word}" for number, word in told if number)
 
@@ -156,10 +165,12 @@ def _chain(report: Report, certificate: dict[str, Any]) -> str:
     """The certificates that were sent, and the root that was not, if they are trusted."""
     sent = [certificate, *certificate["chain"]]
     names = ", ".join(certificate["sans"][:6]) or "no host"
-    items = [_link(sent[0], f"for {names}")]
-    items += [_link(link, "intermediate") for link in sent[1:]]
+    trusted = _trusted(report)
+    items = [_link(sent[0], f"for {names}", linked=True)]
+    for link, before in zip(sent[1:], sent, strict=False):
+        what = "root" if link["subject"] == link["issuer"] else "intermediate"
+        items.append(_link(link, what, linked=before["issuer"] == link["subject"]))
     last = sent[-1]
-    trusted = any(f.id == "tls.untrusted" and f.status == "pass" for f in report.findings)
     if last["subject"] != last["issuer"]:
         where = "trusted here, not sent, as it should be" if trusted else "not trusted here"
         tone = "good" if trusted else "bad"
@@ -170,9 +181,20 @@ def _chain(report: Report, certificate: dict[str, Any]) -> str:
     return f'<ol class="chain">{"".join(items)}</ol>'
 
 
-def _link(link: dict[str, Any], what: str) -> str:
+def _trusted(report: Report) -> bool:
+    """Whether the chain that is drawn is trusted: the one that came from the other vantage may be
+    another one."""
+    drawn = next((v for v in report.target.vantages if Chain.read(report.chains.get(v, ()))), "")
+    return any(
+        f.id == "tls.untrusted" and f.status == "pass" and f.vantage == drawn
+        for f in report.findings
+    )
+
+
+def _link(link: dict[str, Any], what: str, *, linked: bool) -> str:
+    begin = "<li>" if linked else '<li class="loose">'
     return (
-        f"<li><strong>{escape(link['name'])}</strong><div>{escape(what)}</div>"
+        f"{begin}<strong>{escape(link['name'])}</strong><div>{escape(what)}</div>"
         f'<div class="soft">until {escape(link["not_after"][:10])}, '
         f"serial {escape(link['serial'])}</div></li>"
     )
@@ -189,12 +211,12 @@ def _validity(certificate: dict[str, Any], now: datetime) -> str:
     def at(moment: datetime) -> float:
         return min(100.0, max(0.0, (moment - begins).total_seconds() / life * 100))
 
-    left = f"{certificate['days_left']:.0f} days left"
-    if now > ends:
-        left = f"expired {-certificate['days_left']:.0f} days ago"
+    days = (ends - now) // DAY if now <= ends else (now - ends) // DAY
+    counted = "1 day" if days == 1 else f"{days} days"
+    left = f"{counted} left" if now <= ends else f"expired {counted} ago"
     return (
-        f'<h2>Validity</h2><div class="scale" role="img" aria-label="{left}; '
-        f'renewal due {due:%Y-%m-%d}"><div class="life" style="width:{at(now):.1f}%"></div>'
+        f'<div class="scale" role="img" aria-label="{left}; renewal due {due:%Y-%m-%d}">'
+        f'<div class="life{" over" * (now > ends)}" style="width:{at(now):.1f}%"></div>'
         f'<i style="left:{at(now):.1f}%"></i>{_label("today", at(now), f"today, {left}")}'
         f'<i class="due" style="left:{at(due):.1f}%"></i>'
         f"{_label('due', at(due), f'renewal due {due:%Y-%m-%d}')}</div>"
@@ -209,24 +231,23 @@ def _label(kind: str, at: float, text: str) -> str:
 
 def _findings(report: Report, vantage: str) -> str:
     found = [finding for finding in report.findings if finding.vantage == vantage]
-    found.sort(key=lambda finding: _ORDER[_tone(finding)])
-    where = {"edge": "As a visitor sees it", "origin": "Straight at the machine"}[vantage]
-    return f'<h2>{where}</h2><ul class="findings">{"".join(map(_item, found))}</ul>'
+    toned = sorted(((_tone(report, f), f) for f in found), key=lambda pair: _ORDER[pair[0]])
+    return f'<ul class="findings">{"".join(_item(tone, f) for tone, f in toned)}</ul>'
 
 
-def _item(finding: Finding) -> str:
-    tone = _tone(finding)
+def _item(tone: str, finding: Finding) -> str:
     fix = f'<div class="fix">Fix: {escape(finding.fix)}</div>' if finding.fix else ""
     return (
-        f'<li><span class="{tone}" title="{_WORDS[tone]}">{_MARKS[tone]}</span>'
+        f'<li><span class="{tone}" role="img" aria-label="{_WORDS[tone]}" title="{_WORDS[tone]}">'
+        f"{_MARKS[tone]}</span>"
         f'<code>{escape(finding.id)}</code><span class="said {tone if tone == "skip" else ""}">'
         f"{escape(finding.message)}</span>{fix}</li>"
     )
 
 
-def _tone(finding: Finding) -> str:
+def _tone(report: Report, finding: Finding) -> str:
     if finding.status == "skip":
         return "skip"
     if finding.status == "fail":
-        return "bad" if finding.severity == "error" else "warn"
+        return "bad" if finding.broken or report.strict else "warn"
     return "info" if finding.severity == "info" else "good"

@@ -53,20 +53,23 @@ def _dates(reports: Iterable[Report], key: str) -> Iterable[Series]:
 
 def _checks(reports: Iterable[Report]) -> Iterable[Series]:
     for report in reports:
-        worst: dict[tuple[str, str, str], bool] = {}
         for finding in report.findings:
             if finding.status != "skip":
-                key = (finding.vantage, finding.id, finding.severity)
-                worst[key] = worst.get(key, True) and finding.status == "pass"
-        for (vantage, id, severity), passed in worst.items():
-            yield _labels(report, vantage=vantage, check=id, severity=severity), float(passed)
+                labels = _labels(
+                    report, vantage=finding.vantage, check=finding.id, severity=finding.severity
+                )
+                yield labels, float(finding.status == "pass")
 
 
 def _metric(name: str, help: str, series: Iterable[Series]) -> str:
-    lines = [f"# HELP {name} {help}", f"# TYPE {name} gauge"]
+    """Each series once, with the lowest (worst) value: node_exporter refuses a whole file for one
+    that comes twice, as it does when one URL is verified by way of two machines."""
+    worst: dict[str, float] = {}
     for labels, value in series:
         told = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items())
-        lines.append(f"{name}{{{told}}} {value:.15g}")
+        worst[told] = min(value, worst.get(told, value))
+    lines = [f"# HELP {name} {help}", f"# TYPE {name} gauge"]
+    lines += [f"{name}{{{told}}} {value:.15g}" for told, value in worst.items()]
     return "\n".join(lines) + "\n"
 
 

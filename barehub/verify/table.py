@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from barehub.console import DIM, GREEN, RED
-from barehub.verify.certificate import DAY
+from barehub.verify.certificate import DAY, Validity
 from barehub.verify.report import Report
 
 HEADINGS = ("endpoint", "verdict", "expires", "first failure")
 FAR = datetime.max.replace(tzinfo=UTC)
+ZERO = timedelta()
 
 
 def by_expiry(reports: Sequence[Report]) -> list[Report]:
@@ -36,6 +37,11 @@ def lines(reports: Sequence[Report], paint: Callable[..., str]) -> list[str]:
 
 def _row(report: Report) -> tuple[str, str, str, str]:
     valid = report.validity
-    expires = f"{valid.ends:%Y-%m-%d}, {valid.left // DAY} d" if valid else "unknown"
+    expires = f"{valid.ends:%Y-%m-%d}, {_left(valid)}" if valid else "unknown"
     first = report.failures[0].id if report.failures else ""
     return (report.target.url, report.verdict, expires, first)
+
+
+def _left(valid: Validity) -> str:
+    """Whole days: rounding down would make one more of those since it expired."""
+    return f"{valid.left // DAY} d" if valid.left > ZERO else f"{-valid.left // DAY} d ago"

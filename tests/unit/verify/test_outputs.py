@@ -1,0 +1,43 @@
+"""How what became of a report gets into its file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from barehub.errors import UsageError
+from barehub.verify import outputs
+
+
+def test_the_new_one_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "hubs.prom"
+    path.write_text("old")
+    path.chmod(0o600)
+    with path.open() as reader:
+        outputs.write(path, "new ü")
+        assert reader.read() == "old", "who has it open reads on in the whole old one"
+    assert path.read_text("utf-8") == "new ü"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path in (folder, tmp_path / "missing" / "page.html"):
+        with pytest.raises(UsageError, match=r"cannot be written: .+") as caught:
+            outputs.write(path, "text")
+        assert caught.value.hints == (f"ls -ld {path.parent}",)
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_text_is_added_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    outputs.append(path, "one\n")
+    outputs.append(path, "two\n")
+    assert path.read_text() == "one\ntwo\n"
+    with pytest.raises(UsageError, match="is a directory"):
+        outputs.append(tmp_path, "text")
