@@ -43,12 +43,13 @@ _PAGE = (
 
 @dataclass
 class Course:
-    """How a build went: its phases with the seconds of each, and the last lines of its log."""
+    """How a build went: its phases with the seconds of each, the last lines of its log, its end."""
 
     phases: dict[str, float] = field(default_factory=dict)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     limits: dict[str, str] = field(default_factory=dict)
     last: str = ""
+    ready: dict[str, Any] = field(default_factory=dict)
 
     @property
     def launching(self) -> bool:
@@ -83,8 +84,8 @@ async def token(site: Site, spec: str) -> str:
 
 async def run(
     site: Site, spec: str, build_token: str, course: Course, now: Callable[[str], None]
-) -> dict[str, Any]:
-    """The event ``ready`` of a build and launch of ``spec``; ``now`` is told of each phase.
+) -> None:
+    """Build and launch ``spec`` until ``course.ready`` is there; ``now`` is told of each phase.
 
     :raises Failed: it failed, or took longer than :data:`SECONDS`.
     :raises Unanswered: there is no stream, or it broke.
@@ -97,7 +98,7 @@ async def run(
             async with site.reading(path, "text/event-stream", START_SECONDS) as (answer, pieces):
                 _expect_stream(answer)
                 course.limits = answer.headers
-                return await _end(_events(pieces), course, now)
+                await _end(_events(pieces), course, now)
     except (TimeoutError, Unanswered):
         if patience.expired():
             raise Failed(f"it was not ready after {SECONDS / 60:g} min") from None
@@ -117,7 +118,7 @@ def _expect_stream(answer: Answer) -> None:
 
 async def _end(
     events: AsyncIterator[dict[str, Any]], course: Course, now: Callable[[str], None]
-) -> dict[str, Any]:
+) -> None:
     began = time.monotonic()
     while True:
         try:
@@ -132,7 +133,8 @@ async def _end(
             course.phases[course.last] += passed
         phase = _tell(event, course, now)
         if phase == "ready":
-            return event
+            course.ready = event
+            return
         if phase in ("failed", "failure"):
             status = event.get("status_code")
             raise Failed(_message(event) or "no reason given", _status(status))

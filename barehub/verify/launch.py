@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
 import urllib.parse
@@ -68,15 +69,17 @@ async def launch(
     now(f"launch: {repo}")
     token = await build.token(site, repo)
     try:
-        ready = await build.run(site, repo, token, course, now)
+        await build.run(site, repo, token, course, now)
     except asyncio.CancelledError:
-        if course.launching:
+        if course.ready and (notebook := _notebook(found, target, course.ready)):
+            await stopping.surely(functools.partial(stopping.stop, found, target, notebook))
+        elif course.launching:
             line("the launch was stopped in its middle: its server ends when the hub culls it")
         raise
     except (build.Failed, Unanswered) as error:
         _failed(found, course, error, token, line)
         return found
-    notebook = _notebook(found, target, ready)
+    notebook = _notebook(found, target, course.ready)
     if notebook is None:
         return found
     try:
@@ -91,7 +94,7 @@ async def launch(
             found.skipped(["notebook.kernel"], "not tried: the notebook's token opens nothing")
     finally:
         now("launch: stopping")
-        await stopping.surely(lambda: stopping.stop(found, target, notebook))
+        await stopping.surely(functools.partial(stopping.stop, found, target, notebook))
     return found
 
 
@@ -111,11 +114,10 @@ def _failed(
         found.failed("binder.rate-limit", f"429: {why}", _PROXIES, permanent=False)
         found.skipped(CHECKS, "not tried: this address has used up its builds")
         return
-    for text in lines:
+    for text in lines if lines != [why] else []:
         line(text)
-    phase = course.last or "the request"
-    where = f"it failed in {phase}" + (f" ({course.timings})" if course.last else "")
-    fix = _FIXES.get(phase, _FIXES["launching" if course.launching else ""])
+    where = f"it failed in {course.last} ({course.timings})" if course.last else "it was refused"
+    fix = _FIXES.get(course.last, _FIXES["launching" if course.launching else ""])
     permanent = isinstance(error, build.Failed) or error.malformed
     code = f" ({status})" if status else ""
     found.failed("binder.launch", f"{where}: {why}{code}", fix, permanent=permanent)
@@ -156,7 +158,7 @@ def _notebook(found: Findings, target: Target, ready: dict[str, Any]) -> Noteboo
         problem = "the notebook's address cannot be read"
     elif not akin(target, at):
         problem = f"the notebook is on another host, {at.host}: its token is not sent there"
-        fix = f"--hub https://{at.authority}/ says that it belongs to it"
+        fix = f"--jupyterhub https://{at.authority}/ says that it belongs to it"
     else:
         return Notebook(Site(stopping.beside(target, at)), token)
     found.failed("binder.launch", problem, fix, permanent=True)

@@ -112,6 +112,7 @@ class Notebook:
             compression=None,
             proxy=None,
             max_size=MESSAGE_BYTES,
+            open_timeout=None,
             close_timeout=1,
         )
         try:

@@ -81,7 +81,7 @@ async def _delete(found: Findings, target: Target, notebook: Notebook) -> str | 
     at, user = place
     hub = hub_site(target, at)
     if hub is None:
-        return f" ({VARIABLE} is not sent to {at.host}: --hub {at.url} says that it may be)"
+        return f" ({VARIABLE} is not sent to {at.host}: --jupyterhub {at.url} says that it may be)"
     where = f"{hub.target.base_path}hub/api/users/{user}"
     try:
         status = (await hub.ask(f"{where}/server", "DELETE", token=token, seconds=20)).status
@@ -117,7 +117,7 @@ def user_of(url: str) -> tuple[Target, str] | None:
 
 
 def hub_site(target: Target, at: Target) -> Site | None:
-    """The hub at ``at``, if its token may go there: to the target's host or to its --hub."""
+    """The hub at ``at``, if its token may go there: to the target's host or to its --jupyterhub."""
     if at.host == target.host:
         return Site(beside(target, at))
     if target.hub and target.hub.startswith("https://"):

@@ -7,18 +7,18 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoints import HOST, HTML, JSON, Servers
+from endpoints import HOST, HTML, JSON, ROOT, Servers, routes
+from hubs import STOP_TOKEN, Launching, installed, launching_hub
 
 from barehub import verify
-from barehub.errors import UsageError
 from barehub.verify import build, notebook, stopping
 from barehub.verify.finding import Finding, Findings
-from barehub.verify.launch import REPO, akin, launch, parse_repo
+from barehub.verify.launch import REPO, launch
 from barehub.verify.waiting import stoppable
 
 BUILD_TOKEN = "eyJ-canary-build-token.71c0"
@@ -202,6 +202,13 @@ def test_a_launch_that_fails_may_leave_a_server(servers: Servers, phase: str) ->
     assert "it failed in launching" in told.said("binder.launch")
 
 
+def test_a_refused_build_says_so_once(servers: Servers) -> None:
+    event = {"phase": "failed", "status_code": 400, "message": "No provider for nope"}
+    told = launched(hub_at(servers, Hub([event])))
+    assert told.said("binder.launch") == "it was refused: No provider for nope (400)"
+    assert told.lines == []
+
+
 def test_a_rate_limit_is_its_own_finding(servers: Servers) -> None:
     event = {"phase": "failed", "status_code": 429, "message": "Try again in 3600 seconds"}
     told = launched(hub_at(servers, Hub([event])))
@@ -249,36 +256,24 @@ def test_a_hub_that_wants_a_login_or_is_elsewhere(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://{0}/user/x/", "https://evil.example/user/x/", "//", 7, "https://[/user/x"]
+    ("url", "problem"),
+    [
+        ("http://{0}/user/x/", "plain http://"),
+        ("https://evil.example/user/x/", "on another host, evil.example"),
+        ("//", "cannot be read"),
+        ("https://[/user/x", "cannot be read"),
+        (7, "cannot be read"),
+    ],
 )
-def test_a_token_goes_nowhere_else(servers: Servers, url: Any) -> None:
+def test_a_token_goes_nowhere_else(servers: Servers, url: Any, problem: str) -> None:
     hub = Hub()
     target = hub_at(servers, hub)
     url = url.format(target.authority) if isinstance(url, str) else url
-    hub_at_it = {"phase": "ready", "url": url, "token": TOKEN}
-    hub.events = [*STEPS, hub_at_it]
+    hub.events = [*STEPS, {"phase": "ready", "url": url, "token": TOKEN}]
     told = launched(target)
     assert told.failed() == ["binder.launch", "binder.stopped"]
+    assert problem in told.said("binder.launch")
     assert not [headers for _, headers in hub.asked if "authorization" in headers]
-
-
-@pytest.mark.parametrize(
-    ("host", "other", "hub", "trusted"),
-    [
-        ("binder.example.org", "hub.example.org", None, True),
-        ("binder.example.org", "hub.binder.example.org", None, True),
-        ("binder.example.org", "hub.example.net", None, False),
-        ("binder.example.org", "evilexample.org", None, False),
-        ("binder.co.uk", "evil.co.uk", None, False),
-        ("binder.x.co.uk", "hub.x.co.uk", None, True),
-        ("example.org", "evil.org", None, False),
-        ("binder.example.org", "hub.example.net", "https://hub.example.net/", True),
-        ("10.0.0.1", "20.0.0.1", None, False),
-    ],
-)
-def test_whose_notebook_it_is(host: str, other: str, hub: str | None, trusted: bool) -> None:
-    target = replace(verify.parse(f"https://{host}"), hub=hub)
-    assert akin(target, verify.parse(f"https://{other}")) is trusted
 
 
 def test_a_token_of_the_hub_deletes_server_and_user(
@@ -310,22 +305,15 @@ def test_a_token_that_the_hub_refuses_is_said_and_the_notebook_asked(
     assert hub.times(f"POST {USER}/api/shutdown") == 1
 
 
-def test_a_hubs_token_does_not_go_to_a_host_beside() -> None:
-    target = verify.parse("https://binder.example.org")
-    place = stopping.user_of("https://hub.example.org/jupyter/user/a%20b/")
-    assert place and (place[0].url, place[1]) == ("https://hub.example.org/jupyter/", "a%20b")
-    assert stopping.hub_site(target, place[0]) is None
-    named = replace(target, hub="https://hub.example.org/")
-    assert stopping.hub_site(named, place[0]) is not None
-
-
 def test_a_server_that_cannot_be_stopped_is_said(servers: Servers) -> None:
     hub = Hub(answers={f"POST {USER}/api/shutdown": (500, {})})
     told = launched(hub_at(servers, hub, message=""))
     assert "may still be running" in told.said("binder.stopped")
 
 
-def test_an_interruption_stops_the_server(servers: Servers) -> None:
+def test_an_interruption_stops_the_server(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twice: the loop's end cancels what the interruption began."""
     hub = Hub(answers={f"POST {USER}/api/kernels": (500, {})})
     target = hub_at(servers, hub, message="")
@@ -335,16 +323,69 @@ def test_an_interruption_stops_the_server(servers: Servers) -> None:
         if "launch: notebook" in told.phases:
             raise InterruptedError
 
-    slow = notebook.Notebook.prove
-
     async def prove(self: notebook.Notebook, found: Findings) -> bool:
         await asyncio.sleep(3600)
-        return await slow(self, found)
+        return True
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
-        patch.setattr(notebook.Notebook, "prove", prove)
+    monkeypatch.setattr(notebook.Notebook, "prove", prove)
+    with pytest.raises(InterruptedError):
         launched(target, stop, told)
     assert hub.times(f"POST {USER}/api/shutdown") >= 1
+
+
+def test_an_interruption_right_after_the_launch_stops_the_server(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, real, came = Hub(), build.run, []
+
+    async def run(*args: Any) -> None:
+        await real(*args)
+        came.append(True)
+        await asyncio.sleep(3600)
+
+    def stop() -> None:
+        if came:
+            raise InterruptedError
+
+    monkeypatch.setattr(build, "run", run)
+    target = hub_at(servers, hub, message="")
+    with pytest.raises(InterruptedError):
+        launched(target, stop)
+    assert hub.times(f"POST {USER}/api/shutdown") >= 1
+
+
+def test_an_interruption_of_a_launch_says_that_a_server_may_come(servers: Servers) -> None:
+    hub, told = Hub(STEPS, end=False), Told([], [], [])
+
+    def stop() -> None:
+        if "launch: launching" in told.phases:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        launched(hub_at(servers, hub), stop, told)
+    assert told.lines == [
+        "the launch was stopped in its middle: its server ends when the hub culls it"
+    ]
+
+
+def test_a_redirect_is_named_and_not_followed(servers: Servers) -> None:
+    away = f"https://{HOST}:1/build?build_token={BUILD_TOKEN}"
+    told = launched(servers.target(routes({"*": (302, HTML, away)})))
+    assert told.failed() == ["binder.launch"]
+    assert f"leads elsewhere, to https://{HOST}:1/build" in told.said("binder.launch")
+
+
+def test_a_websocket_that_is_refused_is_said(servers: Servers) -> None:
+    answers = {
+        f"POST {USER}/api/kernels": (201, {"id": "k1"}),
+        f"GET {USER}/api/kernels/k1/channels": (400, {}),
+    }
+    hub = Hub(answers=answers)
+    told = launched(hub_at(servers, hub, message=""))
+    assert told.failed() == ["notebook.kernel"]
+    assert "the websocket is refused with 400" in told.said("notebook.kernel")
+    assert hub.asked[-2][1]["authorization"] == f"token {TOKEN}"
+    assert hub.times(f"POST {USER}/api/shutdown") == 1
 
 
 def test_stopping_is_begun_again_when_it_is_cancelled() -> None:
@@ -367,31 +408,36 @@ def test_stopping_is_begun_again_when_it_is_cancelled() -> None:
     assert began == [1, 1, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("text", "spec"),
-    [
-        (REPO, REPO),
-        ("https://github.com/o/n", "gh/o/n/HEAD"),
-        ("https://github.com/o/n.git", "gh/o/n/HEAD"),
-        ("https://www.github.com/o/n.x/", "gh/o/n.x/HEAD"),
-        ("https://github.com/o/n/tree/fix/it", "gh/o/n/fix/it"),
-        ("gh/o/n", "gh/o/n/HEAD"),
-        ("zenodo/10.5281/zenodo.3242074", "zenodo/10.5281/zenodo.3242074"),
-        (
-            "git/https%3A%2F%2Fexample.org%2Fx.git/main",
-            "git/https%3A%2F%2Fexample.org%2Fx.git/main",
-        ),
-    ],
-)
-def test_what_a_repository_may_be_called(text: str, spec: str) -> None:
-    assert parse_repo(text) == spec
+@pytest.mark.timeout(400)  # it installs BinderHub and a JupyterHub once, in a minute or two
+def test_the_real_binderhub_0_1_launches_a_notebook_that_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    with launching_hub(tmp_path, *installed()) as hub:
+        target = verify.parse(f"https://{HOST}:{hub.port}", ca_file=str(tmp_path / "ca.pem"))
+        report = verify.wait(target, seconds=60, now=print, stop=lambda: None)
+        assert report.verdict == "pass"
+        # Without a token of the hub the server ends, and its user stays
+        told = launched(target)
+        assert told.failed() == []
+        assert told.said("notebook.kernel") == "a kernel computes 1+1 = 2"
+        assert "shuts itself down" in told.said("binder.stopped")
+        assert {"launch: building", "launch: launching", "launch: kernel"} <= {*told.phases}
+        (user,) = hub.users()
+        assert not runs(hub, str(user["name"]))
+        # With one, both go
+        monkeypatch.setenv(stopping.VARIABLE, STOP_TOKEN)
+        told = launched(target)
+        assert told.failed() == []
+        assert told.said("binder.stopped") == "its server and its user are deleted from the hub"
+        assert hub.users() == [user]
+    assert STOP_TOKEN not in told.all()
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "x", "gh/", "gh/o", "gh/../x/y", "https://example.org/o/n", "gh/o/n?x=1", "gh/o/n/a b",
-     "gh/o/n/\r\nX: y", "git@github.com:o/n.git", "https://github.com/o", "gh/o/n/" + "x" * 3000],
-)  # fmt: skip
-def test_what_is_no_repository(text: str) -> None:
-    with pytest.raises(UsageError, match="hint: --repo"):
-        parse_repo(text)
+def runs(hub: Launching, name: str) -> bool:
+    """Whether a process of that notebook server is still there after a moment."""
+    for _ in range(50):
+        if not (left := hub.processes_of(name)):
+            break
+        time.sleep(0.2)
+    return bool(left)
