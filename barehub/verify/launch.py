@@ -92,8 +92,8 @@ async def launch(
             await notebook.compute(found)
         else:
             found.skipped(["notebook.kernel"], "not tried: the notebook's token opens nothing")
-    finally:
         now("launch: stopping")
+    finally:
         await stopping.surely(functools.partial(stopping.stop, found, target, notebook))
     return found
 
