@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import time
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoints import HOST, HTML, JSON, ROOT, Servers, routes
+from endpoints import HOST, HTML, JSON, NO_ANSWER, ROOT, Servers, routes
 from hubs import STOP_TOKEN, Launching, installed, launching_hub
 
 from barehub import verify
 from barehub.verify import build, notebook, stopping
 from barehub.verify.finding import Finding, Findings
-from barehub.verify.launch import REPO, launch
+from barehub.verify.launch import CHECKS, REPO, launch
 from barehub.verify.waiting import stoppable
 
 BUILD_TOKEN = "eyJ-canary-build-token.71c0"
@@ -441,3 +442,9 @@ def runs(hub: Launching, name: str) -> bool:
             break
         time.sleep(0.2)
     return bool(left)
+
+
+def test_a_hub_with_faked_builds_is_not_asked(servers: Servers) -> None:
+    target = dataclasses.replace(servers.target(NO_ANSWER), builds="fake")
+    found = asyncio.run(launch(target, REPO, print, print))
+    assert [(f.id, f.status) for f in found] == [(id, "skip") for id in CHECKS]
