@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from endpoints import Servers, failed, issue, modern, private, routes
-from nginx import free_ports
+from nginx import free_ports, nginx
 from test_verify_dns import Dns
 from test_verify_dns import server as server  # the fixture
 
@@ -123,3 +123,42 @@ def test_a_hub_behind_caddy_is_waited_for_and_well(
     assert heard, "at first there is nothing to connect to"
     assert report.validity is not None
     assert abs(report.validity.life.total_seconds() - seconds) < 3700
+
+
+def test_a_wildcard_by_dns_covers_one_label_and_no_more(tmp_path: Path, server: Dns) -> None:
+    """DNS-01 by a real certbot, as cert-manager does it for a zone at Cloudflare; nginx serves."""
+    zone = "zone.acme.test"
+    url = server.management
+    for what in ("set", "clear"):
+        value = ', \\"value\\": \\"$CERTBOT_VALIDATION\\"' if what == "set" else ""
+        hook = tmp_path / what
+        hook.write_text(
+            f'#!/bin/sh\ncurl -sf {url}/{what}-txt -d "'
+            f'{{\\"host\\": \\"_acme-challenge.$CERTBOT_DOMAIN.\\"{value}}}"\n'
+        )
+        hook.chmod(0o755)
+    with acme(tmp_path, server, free_ports(1)[0], 45 * DAY) as (directory, root):
+        folders = [f"--{kind}-dir={tmp_path}/{kind}" for kind in ("config", "work", "logs")]
+        manual = ["--manual", "--manual-auth-hook", "./set", "--manual-cleanup-hook", "./clear"]
+        done = subprocess.run(
+            [program("certbot"), "certonly", "-n", "--agree-tos", "-m", "a@acme.test",
+             "--no-eff-email", *manual, "--preferred-challenges", "dns", "--server", directory,
+             "-d", f"*.{zone}", *folders],
+            env={"PATH": "/usr/bin:/bin", "REQUESTS_CA_BUNDLE": str(tmp_path / "pebble-ca.pem")},
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    live = tmp_path / "config" / "live" / zone
+    (port,) = free_ports(1)
+    block = (
+        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {live}/fullchain.pem;"
+        f" ssl_certificate_key {live}/privkey.pem; }}"
+    )
+    with nginx(tmp_path, block, port):
+        found = {}
+        for name in (f"hub.{zone}", f"a.hub.{zone}"):
+            server.leads(name, "127.0.0.1")
+            target = verify.parse(f"https://{name}:{port}", ca_file=str(root))
+            report = verify.verify(dataclasses.replace(target, resolver=server.resolver))
+            found[name] = [id for id in failed(report) if id.startswith(("dns.", "tls."))]
+    assert found == {f"hub.{zone}": [], f"a.hub.{zone}": ["tls.wildcard-depth"]}

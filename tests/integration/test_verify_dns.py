@@ -35,11 +35,11 @@ class Dns:
 
     def __init__(self, resolver: tuple[str, int], management: int) -> None:
         self.resolver = resolver
-        self._url = f"http://127.0.0.1:{management}"
+        self.management = f"http://127.0.0.1:{management}"
 
     def tell(self, what: str, **body: Any) -> None:
         data = json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self._url}/{what}", data, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.management}/{what}", data, timeout=10) as answer:
             assert answer.status == 200
 
     def leads(self, host: str, *addresses: str) -> None:
