@@ -155,8 +155,19 @@ def _look(goals: Sequence[Target], wish: Wish, interruptions: Interruptions) -> 
             if many and not wish.json:
                 work.above(reports[report.target].line(console.paint))
 
+        def now(text: str) -> None:
+            # what is waited for is said at once, and stays where nothing can be redrawn
+            if console.live:
+                work.now(text)
+            else:
+                work.above(f"  verify     {text}")
+
+        def stop() -> None:
+            interruptions.check()
+            work.go_on()
+
         work.now(f"{len(goals)} endpoints" if many else goals[0].url)
-        verify_each(goals, done, seconds=wish.seconds, now=work.now, stop=interruptions.check)
+        verify_each(goals, done, seconds=wish.seconds, now=now, stop=stop)
     return [reports[target] for target in goals]
 
 

@@ -17,6 +17,7 @@ from endpoints import (
     DAY,
     GOOD,
     HOST,
+    HUB_DOWN,
     MIDDLE,
     STAGING,
     Issued,
@@ -80,6 +81,15 @@ def test_not_ready_has_its_own_exit_code(verify: Verify) -> None:
         done = verify("--url", f"https://{HOST}:{port}/")
     assert done.returncode == 8
     assert "is not ready: net.connect" in done.stderr
+
+
+def test_what_is_waited_for_is_said_once_and_at_once(verify: Verify) -> None:
+    port = verify.servers.start(routes(modern(False, HUB_DOWN)))
+    done = verify("--url", f"https://{HOST}:{port}/", "--wait", "--timeout", "7")
+    assert done.returncode == 8
+    waits = [line for line in done.stderr.splitlines() if "waiting for" in line]
+    assert waits == ["  verify     demo.localhost: waiting for binder: "
+                     "BinderHub cannot use JupyterHub API"]  # fmt: skip
 
 
 def test_strict_makes_a_warning_a_failure(verify: Verify) -> None:
