@@ -182,15 +182,17 @@ def _place(url: object) -> Target | None:
 
 
 def akin(target: Target, at: Target) -> bool:
-    """Whether ``at`` is the target's host, its hub's, or a name below or beside them."""
+    """Whether ``at`` is the target's host, its hub's, or of the same domain.
+
+    Whose domain it is, is told from the Public Suffix List (https://publicsuffix.org).
+    """
     hub = target.hub or ""
     named = parse(hub).host if hub.startswith("https://") else None
     if at.host in (target.host, named):
         return True
     if is_address(target.host) or is_address(at.host):
         return False
-    beside = target.host.partition(".")[2]
-    shared = beside.split(".")
-    # "co.uk" and the like are everybody's
-    private = len(shared) > 2 or (len(shared) == 2 and len(shared[0]) > 3)
-    return at.host.endswith(f".{target.host}") or (private and at.host.endswith(f".{beside}"))
+    from publicsuffixlist import PublicSuffixList
+
+    theirs, ours = map(PublicSuffixList().privatesuffix, (at.host, target.host))
+    return ours is not None and theirs == ours

@@ -50,6 +50,8 @@ def test_what_is_no_repository(text: str) -> None:
         ("binder.example.org", "hub.example.net", None, False),
         ("binder.example.org", "evilexample.org", None, False),
         ("binder.co.uk", "evil.co.uk", None, False),
+        ("binder.gouv.fr", "evil.gouv.fr", None, False),
+        ("binder.github.io", "evil.github.io", None, False),
         ("binder.x.co.uk", "hub.x.co.uk", None, True),
         ("example.org", "evil.org", None, False),
         ("binder.example.org", "hub.example.net", "https://hub.example.net/", True),
