@@ -11,6 +11,8 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from tests.canary import holding
+
 from .clones import Clone, made
 from .conftest import Cli
 
@@ -42,9 +44,7 @@ def state(clone: Clone) -> dict[str, str]:
 def assert_clean(clone: Clone) -> None:
     """No canary on a disk, and nothing left of git or of us."""
     assert clone.git("status", "--short") == ""
-    for folder in (clone.top.parent, Path(clone.env["XDG_RUNTIME_DIR"])):
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert not [path for path in files if CANARY.encode() in path.read_bytes()]
+    assert holding(CANARY, clone.top.parent, Path(clone.env["XDG_RUNTIME_DIR"])) == []
     assert not list(clone.top.glob(".*merge_file*"))
 
 

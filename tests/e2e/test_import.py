@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import random
@@ -10,9 +9,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from barehub.project import Project
 from barehub.vault import guard
 from barehub.vault.files import UNFINISHED
 from barehub.vault.store import Vault
+from tests.canary import Watch, holding
 from tests.conftest import MEMORY
 from tests.old_repositories import Old
 
@@ -107,52 +107,6 @@ def sealed(cli: Cli) -> dict[str, bytes]:
     return found
 
 
-def traces(root: Path, *places: Path) -> list[Path]:
-    """The files that hold the canary in any spelling."""
-    forms = [CANARY.encode(), CANARY.encode().hex().encode()]
-    forms += [base64.b64encode(b"\0" * shift + CANARY.encode())[4:-4] for shift in range(3)]
-    files = (path for place in (root, *places) for path in place.rglob("*") if path.is_file())
-    return [path for path in files if any(form in path.read_bytes() for form in forms)]
-
-
-class Watch(threading.Thread):
-    """Reads, again and again, the arguments and environments of all processes below us."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.seen: set[bytes] = set()
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        while not self.done.is_set():
-            parents = {int(p.name): _parent(p) for p in Path("/proc").glob("[0-9]*")}
-            ours = {os.getpid()}
-            while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
-                ours |= more
-            for pid in ours - {os.getpid()}:
-                self.seen |= {_bytes(Path("/proc", str(pid), n)) for n in ("cmdline", "environ")}
-
-    def __enter__(self) -> Watch:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.done.set()
-        self.join()
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _parent(process: Path) -> int:
-    words = _bytes(process / "stat").rpartition(b")")[2].split()
-    return int(words[1]) if words[1:] else 0
-
-
 def test_all_of_it_arrives_and_nothing_leaks(
     cli: Cli, old: Old, key: Path, tmp_path: Path, runtime_dir: Path
 ) -> None:
@@ -166,9 +120,9 @@ def test_all_of_it_arrives_and_nothing_leaks(
     assert result.code == 0, result
     assert any(b"cat-file" in text for text in watch.seen), "the watch saw git at work"
     assert any(b"encrypt" in text for text in watch.seen), "and sops"
-    assert not [text for text in watch.seen if CANARY.encode() in text]
+    assert watch.holding(CANARY) == []
     assert CANARY not in result.out + result.err
-    assert traces(cli.root, temporary, runtime_dir) == []
+    assert holding(CANARY, cli.root, temporary, runtime_dir) == []
     assert secrets(cli) == {
         "environment.OS_AUTH_URL": f"https://cloud.example.org/{CANARY}",
         "environment.DOTENV": f"{CANARY}-dotenv",
@@ -308,7 +262,7 @@ def test_a_recipe_is_split_and_runs(cli: Cli, old: Old, key: Path, tmp_path: Pat
     run_ = cli("spawn", "--name", "demo", "--timeout", "1")
     assert run_.code == 8, run_  # nothing listens at this recipe's endpoint
     assert log.read_text() == "provider\ndns\nbinderhub\n"
-    assert traces(cli.root) == []
+    assert holding(CANARY, cli.root) == []
 
     (cli.instance("demo") / "main.tf").write_text(made + "# mine\n")
     differs = run(cli, old, key, "--into", "demo", "--replace")
@@ -460,14 +414,14 @@ def test_killed_at_any_moment_the_next_import_completes(
             _kill_fork(import_, chance.uniform(0, forks))
         told = f"seed {seed}, turn {turn}"
         whole = {n: text for n, text in files(cli).items() if not n.endswith(UNFINISHED)}
-        assert traces(cli.root / "secrets", runtime_dir) == [], told
+        assert holding(CANARY, cli.root / "secrets", runtime_dir) == [], told
         if turn % BY_COMMAND == 0:
             assert cli(*args, "--into", "demo").code == 0, told
         else:
             import_()
         assert everything(cli, runtime_dir) == wanted, told
         assert whole.items() <= files(cli).items(), told
-    assert traces(cli.root) == []
+    assert holding(CANARY, cli.root) == []
 
 
 def _remove_vault(cli: Cli) -> None:
@@ -486,11 +440,14 @@ def _kill_fork(work: Callable[[], object], seconds: float) -> None:
     pid = os.fork()
     if not pid:
         try:
+            os.setsid()
             work()
         finally:
             os._exit(0)
     time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):  # at once it may not have its group yet
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -14,45 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.canary import holding, processes_holding
 from tests.processes import ended
 
 from .conftest import Cli
-
-CANARY = 'CANARY-life-"v4lue"/é'
-
-
-def canary_forms(value: str = CANARY) -> list[bytes]:
-    forms = {
-        value,
-        json.dumps(value)[1:-1],
-        urllib.parse.quote(value),
-        urllib.parse.quote(value, safe=""),
-        base64.b64encode(value.encode()).decode(),
-    }
-    return [form.encode() for form in forms]
-
-
-def holding(folder: Path, forms: list[bytes]) -> list[str]:
-    """Files below ``folder`` that hold one of ``forms``."""
-    found = []
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            found += [str(path) for form in forms if form in content]
-    return found
-
-
-def leaking_processes(forms: list[bytes]) -> list[str]:
-    """Processes, other than this one, with one of ``forms`` in their arguments or environment."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        for name in ("cmdline", "environ"):
-            try:
-                content = (entry / name).read_bytes()
-            except OSError:
-                continue
-            found += [f"{entry.name} {name}" for form in forms if form in content]
-    return found
 
 
 def _page(url: str, ca_file: Path) -> str:
@@ -84,14 +48,13 @@ def test_a_hub_is_spawned_verified_and_torn_down(cli: Cli, tmp_path: Path) -> No
     leaves = json.loads(revealed.out)
     token, key = leaves["variables.hub_token"], leaves["variables.tls_key"]
     ca_key = leaves["ca.key"]
-    secrets = [s.encode() for s in (token, leaves["variables.cookie_secret"])]
-    secrets += [line.encode() for text in (key, ca_key) for line in text.splitlines()[1:2]]
-    assert holding(cli.root, secrets) == []
-    assert holding(tmp_path, secrets) == []
-    assert holding(Path(os.environ["XDG_RUNTIME_DIR"]), secrets) == []
-    if sys.platform == "linux":
-        assert leaking_processes(secrets) == []
-    assert not any(s.decode() in spawned.out + spawned.err for s in secrets)
+    secrets = [token, leaves["variables.cookie_secret"]]
+    secrets += [text.splitlines()[1] for text in (key, ca_key)]
+    for secret in secrets:
+        assert holding(secret, tmp_path, Path(os.environ["XDG_RUNTIME_DIR"])) == []
+        assert secret not in spawned.out + spawned.err
+        if sys.platform == "linux":
+            assert processes_holding(secret) == []
 
     # a second run changes nothing, says so, and is quick to say it
     again = cli("spawn", "--name", "demo")
@@ -138,6 +101,6 @@ def test_a_hub_is_spawned_verified_and_torn_down(cli: Cli, tmp_path: Path) -> No
             ("127.0.0.1", urllib.parse.urlsplit(endpoint).port or 0), timeout=5
         )
     assert list(Path(os.environ["XDG_RUNTIME_DIR"]).rglob("*.tfstate")) == []
-    assert holding(cli.root, secrets) == []
+    assert [path for secret in secrets for path in holding(secret, cli.root)] == []
     (row,) = json.loads(cli("list", "--json").out)
     assert (row["state"], row["endpoint"]) == ("new", None)

@@ -7,8 +7,6 @@ is left anywhere.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import random
 import shlex
@@ -17,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from barehub import run
 from barehub.vault import guard
 from barehub.vault.hooks import Hooks
 from barehub.vault.store import Vault
+from tests.canary import holding
 
 from . import clones
 from .conftest import Cli
@@ -35,6 +34,9 @@ from .conftest import Cli
 KILLS = 40
 
 CANARY = "CANARY-kill-3b1f"
+
+OURS = (".input", "editor.py")
+"""What the test itself writes."""
 
 
 @dataclass
@@ -179,7 +181,7 @@ def test_a_kill_leaves_every_file_whole_and_no_plaintext(
         told = f"{verb}, seed {seed}, kill {number} after {moment:.3f} of {takes:.3f} s"
         assert whole(ready.root, runtime_dir, number), told
         sweep(ready, number)
-        assert list(plaintext(tmp_path, runtime_dir)) == [], told
+        assert holding(CANARY, tmp_path, runtime_dir, but=OURS) == [], told
     work.begin(KILLS + 2)
     work.run()
     assert whole(ready.root, runtime_dir, KILLS + 2)
@@ -203,17 +205,3 @@ def whole(root: Path, scratch: Path, number: int) -> bool:
     assert said["ssh.private_key"] == f"{CANARY}-key"
     assert said["variables.value"] in written
     return True
-
-
-def plaintext(*places: Path) -> Iterator[Path]:
-    """The files that hold the canary in any spelling, but for what the test itself wrote."""
-    raw = CANARY.encode()
-    forms = [raw, json.dumps(CANARY).encode()[1:-1], raw.hex().encode()]
-    forms += [base64.b64encode(b"\0" * shift + raw)[4:-4] for shift in range(3)]
-    for place in places:
-        for path in place.rglob("*"):
-            if not path.is_file() or path.name in (".input", "editor.py"):
-                continue
-            content = path.read_bytes()
-            if any(form in content for form in forms):
-                yield path

@@ -12,7 +12,6 @@ from typing import Any
 
 import pyrage
 import pytest
-from test_vault_leaks import Watch
 from vaults import fresh
 
 from barehub.errors import VaultError
@@ -21,6 +20,7 @@ from barehub.vault.merge_driver import Merge, Result
 from barehub.vault.recipients import Recipients
 from barehub.vault.sops import Sops
 from barehub.vault.store import Vault
+from tests.canary import Watch, holding
 
 CANARY = "canary-51ce"
 
@@ -336,10 +336,8 @@ def test_no_value_in_arguments_or_environments(commented: Sides, tmp_path: Path)
             assert [one.path for one in sides.merge().conflicts] == [("variables", "a")]
             sides.base = base
     assert any(b"\0merge-file\0" in seen for seen in watch.seen), "the watch saw git at work"
-    assert not [seen for seen in watch.seen if CANARY.encode() in seen]
-    places = (tmp_path, sides.vault.scratch)
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
-    assert not [path for path in files if CANARY.encode() in path.read_bytes()]
+    assert watch.holding(CANARY) == []
+    assert holding(CANARY, tmp_path, sides.vault.scratch) == []
 
 
 # Sealed files
