@@ -5,110 +5,11 @@ Only invoke is imported here, so that `invoke --list` costs what bare invoke cos
 
 from __future__ import annotations
 
-import functools
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.tasks import Task, task
 
-if TYPE_CHECKING:
-    from barehub.process import Interruptions
-    from barehub.project import Project
-    from barehub.vault.store import Vault
-
-NAME = "the instance: a DNS label, a folder under instances/"
-
-
-def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
-    """A task whose body runs under our rules for signals, secrets and errors."""
-
-    def decorate(body: Callable[..., None]) -> Task[Any]:
-        @functools.wraps(body)
-        def run(context: Context, *args: Any, **kwargs: Any) -> None:
-            with _ruled():
-                body(context, *args, **kwargs)
-
-        made: Task[Any] = task(**options)(run)
-        return made
-
-    return decorate
-
-
-@contextmanager
-def _ruled() -> Iterator[None]:
-    # Ctrl-C while modules load: Python may drop a KeyboardInterrupt in there
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from barehub import process
-    from barehub.console import console
-    from barehub.errors import BarehubError, UsageError
-
-    global interruptions
-    interruptions = process.Interruptions()
-    console.outlive_terminal()
-    process.harden()
-    try:
-        try:
-            # after our own end: what is printed and the exit code then tell what came of it
-            for number in interruptions.SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-            with interruptions.installed():
-                _begin()
-                yield
-                interruptions.check()
-        except OSError as error:
-            if error.errno not in process.A_PERSON_CAN_MEND:
-                raise
-            what = error.filename or "a file"
-            said = os.strerror(error.errno).lower()
-            raise UsageError(f"{what}: {said}", f"ls -ld {what}") from None
-    except BarehubError as error:
-        error.message = console.redact(str(error))
-        console.annotate("error", error.problem)
-        raise
-
-
-interruptions: Interruptions
-
-
-def _begin() -> None:
-    """Take the identity out of our environment; save and remove what killed runs left."""
-    from barehub import session
-    from barehub.vault import identity
-
-    identity.take_from_environment()
-    if session.present():
-        from barehub import run
-
-        run.swept()
-
-
-def project() -> Project:
-    from barehub.project import Project
-
-    return Project(Path(__file__).resolve().parent)
-
-
-@contextmanager
-def vault() -> Iterator[Vault]:
-    """The vault, with a session of its own for what must not touch a disk."""
-    from barehub import session
-    from barehub.vault.store import Vault
-
-    root = project().root
-    with interruptions.held():
-        own = session.create(session.Purpose(str(root), None, "vault"))
-        try:
-            with interruptions.allowed():
-                yield Vault(root, own.folder)
-        finally:
-            own.close()
-
+from barehub.tasks import vault
+from barehub.tasks.verb import NAME, interruptions, project, verb
 
 # The three commands
 
@@ -138,7 +39,7 @@ def spawn(
         project(),
         name,
         recipe=recipe or None,
-        interruptions=interruptions,
+        interruptions=interruptions(),
         agreed=yes,
         seconds=_seconds(timeout),
     )
@@ -216,7 +117,7 @@ def verify(
             json=json,
             files={"junit": junit, "prometheus": prometheus, "html": html},
         ),
-        interruptions,
+        interruptions(),
     )
 
 
@@ -230,7 +131,9 @@ def teardown(c: Context, name: str = "", yes: bool = False) -> None:
     """
     from barehub import pipeline
 
-    pipeline.teardown(project(), name or _only("teardown"), interruptions=interruptions, agreed=yes)
+    pipeline.teardown(
+        project(), name or _only("teardown"), interruptions=interruptions(), agreed=yes
+    )
 
 
 def _seconds(text: str) -> float:
@@ -310,328 +213,6 @@ def clean(c: Context) -> None:
         console.step("clean", "nothing of a killed run is left")
 
 
-# The vault
-
-
-@verb(name="init")
-def vault_init(c: Context) -> None:
-    """Make the vault: an age identity, .sops.yaml and secrets/shared.yaml.
-
-    Example: invoke vault.init
-    """
-    from barehub.console import console
-
-    with vault() as store:
-        existed = store.exists
-        identity = store.init()
-    console.step("vault", "was there already" if existed else "made secrets/shared.yaml")
-    console.step("identity", f"{identity.recipient}, from {identity.source}")
-
-
-@verb(
-    name="set",
-    positional=["key"],
-    help={
-        "key": "where the value goes: environment.OS_PASSWORD, variables.docker_password, …",
-        "name": "the instance that it is for (default: all, secrets/shared.yaml)",
-    },
-)
-def vault_set(c: Context, key: str, name: str = "") -> None:
-    """Store one secret, read from a hidden prompt or from standard input.
-
-    Example: invoke vault.set environment.OS_PASSWORD < password.txt
-    """
-    from barehub.console import console
-
-    with vault() as store:
-        file = store.file(_checked(name))
-        store.check_key(key)
-        _warn_of_unknown(name)
-        store.update(file, {key: console.secret(key)})
-    console.step("vault", f"{key} is in {project().relative(file)}")
-
-
-@verb(
-    name="encrypt", positional=["file"], help={"file": "secrets/NAME.yaml, as it stands in clear"}
-)
-def vault_encrypt(c: Context, file: str) -> None:
-    """Encrypt a secrets file that stands there in clear, in its place.
-
-    Example: invoke vault.encrypt secrets/demo.yaml
-    """
-    from barehub.console import console
-
-    with vault() as store:
-        store.encrypt(Path(file).absolute())
-    console.step("vault", f"{file} is encrypted")
-    console.say("what it holds was in clear on this disk: reissue it if others could read that")
-
-
-@verb(name="edit", help={"name": "the instance (default: what all share, secrets/shared.yaml)"})
-def vault_edit(c: Context, name: str = "") -> None:
-    """Edit a secrets file in your editor; its plaintext stays in memory.
-
-    Example: invoke vault.edit --name demo
-    """
-    from barehub.console import console
-
-    with vault() as store:
-        file = store.file(_checked(name))
-        changed = store.edit(file)
-    console.step("vault", f"{project().relative(file)} {'changed' if changed else 'is unchanged'}")
-
-
-@verb(
-    name="show",
-    help={
-        "name": "the instance (default: what all share)",
-        "reveal": "print the values, too",
-        "json": "one JSON document on stdout",
-    },
-)
-def vault_show(c: Context, name: str = "", reveal: bool = False, json: bool = False) -> None:
-    """Show which secrets there are, their values masked.
-
-    Example: invoke vault.show --name demo
-    """
-    from barehub import overview
-
-    _warn_of_unknown(name)
-    with vault() as store:
-        leaves = store.read(_checked(name)).leaves()
-    overview.show_secrets(leaves, reveal=reveal, as_json=json)
-
-
-@verb(
-    name="check",
-    help={
-        "staged": "look at the git index alone, and say nothing if all is well",
-        "json": "one JSON document on stdout",
-    },
-)
-def vault_check(c: Context, staged: bool = False, json: bool = False) -> None:
-    """See that git gets no secret but encrypted, to its readers; needs no key.
-
-    Example: invoke vault.check
-    """
-    from barehub import overview
-
-    overview.check_vault(project().root, staged=staged, as_json=json)
-
-
-@verb(name="install-hooks", help={"remove": "take everything out again"})
-def vault_install_hooks(c: Context, remove: bool = False) -> None:
-    """Have git check every commit, and merge and show secrets by key.
-
-    Example: invoke vault.install-hooks
-    """
-    from barehub.console import console
-    from barehub.vault.hooks import Hooks
-
-    hooks = Hooks(project().root)
-    for line in hooks.remove() if remove else hooks.install():
-        console.say(f"  {line}")
-    console.step("git", "is as it was" if remove else "looks at the vault from now on")
-
-
-@verb(name="git-merge", positional=["base", "ours", "theirs", "path"])
-def vault_git_merge(
-    c: Context, base: str, ours: str, theirs: str, path: str, virtual: bool = False
-) -> None:
-    """Called by git: merge a secrets file by key.
-
-    Example: invoke vault.git-merge BASE OURS THEIRS secrets/shared.yaml
-    """
-    from barehub.vault import merge_driver
-    from barehub.vault.sops import Sops
-
-    with vault() as store:
-        name = project().relative(Path(path).absolute())
-        sops = Sops(store.root, store.scratch)
-        merge_driver.drive(sops, name, Path(base), Path(ours), Path(theirs), virtual=virtual)
-
-
-@verb(name="git-diff", positional=["path"])
-def vault_git_diff(c: Context, path: str) -> None:
-    """Called by git: show a secrets file by key.
-
-    Example: invoke vault.git-diff secrets/shared.yaml
-    """
-    from barehub.console import console
-    from barehub.vault import diff_driver
-    from barehub.vault.sops import Sops
-
-    with vault() as store:
-        console.exact(diff_driver.text(Sops(store.root, store.scratch, ask=False), Path(path)))
-
-
-@verb(
-    name="import-git-crypt",
-    positional=[],
-    iterable=["key"],
-    help={
-        "repo": "a clone of the repository that git-crypt protects; only its commits are read",
-        "key": "a key file of git-crypt; may be given again (default: your GPG key)",
-        "into": "the instance that it is for (default: all, secrets/shared.yaml)",
-        "replace": "where the vault has other values, take the imported ones",
-        "json": "one JSON document on stdout",
-    },
-)
-def vault_import_git_crypt(
-    c: Context,
-    key: list[str],
-    repo: str = "",
-    into: str = "",
-    replace: bool = False,
-    json: bool = False,
-) -> None:
-    """Take over what git-crypt protects, and list what must be reissued.
-
-    Example: invoke vault.import-git-crypt --repo ../old --key ../git-crypt-key --into demo
-    """
-    from barehub import importing
-    from barehub.errors import UsageError
-    from barehub.import_plan import Wish
-
-    if not repo:
-        raise UsageError("--repo is needed", "invoke vault.import-git-crypt --help")
-    instance = project().instance(into) if into else None
-    wish = Wish(Path(repo), [Path(file) for file in key], instance, replace, json)
-    with vault() as store:
-        importing.run(project(), store, wish, interruptions)
-
-
-@verb(name="cat", positional=["file"], help={"file": "a file under secrets/files/"})
-def vault_cat(c: Context, file: str) -> None:
-    """Print what an encrypted file holds, byte for byte.
-
-    Example: invoke vault.cat secrets/files/demo/registry.p12.sops > /dev/shm/registry.p12
-    """
-    from barehub import overview
-
-    with vault() as store:
-        overview.show_kept(store, Path(file))
-
-
-@verb(name="recipients", help={"json": "one JSON document on stdout"})
-def vault_recipients(c: Context, json: bool = False) -> None:
-    """Show who can read which file, and whether .sops.yaml says so; needs no key.
-
-    Example: invoke vault.recipients
-    """
-    from barehub import readers
-
-    readers.show(project().root, as_json=json)
-
-
-@verb(
-    name="add-recipient",
-    positional=["name", "key"],
-    help={
-        "name": "what to call the person or machine; CI's begins with ci",
-        "key": "their age or SSH public key (in quotes), or a .pub file",
-    },
-)
-def vault_add_recipient(c: Context, name: str, key: str) -> None:
-    """Let one more person or machine read the vault.
-
-    Example: invoke vault.add-recipient alice age1…
-    Example: invoke vault.add-recipient bob ~/.ssh/id_ed25519.pub
-    """
-    from barehub import readers
-
-    with vault() as store:
-        readers.add(store, name, key)
-
-
-@verb(
-    name="remove-recipient",
-    positional=["name"],
-    help={"name": "as vault.recipients shows it, or the key", "force": "even if it is you, or CI"},
-)
-def vault_remove_recipient(c: Context, name: str, force: bool = False) -> None:
-    """Take a reader out of every file, and list what they have seen.
-
-    Example: invoke vault.remove-recipient alice
-    """
-    from barehub import readers
-
-    with vault() as store:
-        readers.remove(store, name, force=force)
-
-
-@verb(name="rotate")
-def vault_rotate(c: Context) -> None:
-    """Encrypt every file anew, with new data keys, for the same readers.
-
-    Example: invoke vault.rotate
-    """
-    from barehub import readers
-
-    with vault() as store:
-        readers.rotate(store)
-
-
-@verb(
-    name="sync",
-    help={"dry-run": "only say what would be done", "force": "even if you lose access"},
-)
-def vault_sync(c: Context, dry_run: bool = False, force: bool = False) -> None:
-    """Bring every file to the readers of .sops.yaml.
-
-    Example: invoke vault.sync --dry-run
-    """
-    from barehub import readers
-
-    with vault() as store:
-        readers.sync(store, dry_run=dry_run, force=force)
-
-
-@verb(name="login", help={"new": "make a new identity instead of being given one"})
-def vault_login(c: Context, new: bool = False) -> None:
-    """Keep an age identity in the OS keyring, read from a hidden prompt or from standard input.
-
-    Example: invoke vault.login < keys.txt
-    Example: invoke vault.login --new
-    """
-    from barehub import whoami
-
-    whoami.login(project().root, new=new)
-
-
-@verb(name="logout", help={"yes": "do not ask, though it may be the only copy"})
-def vault_logout(c: Context, yes: bool = False) -> None:
-    """Remove barehub's identities from the OS keyring.
-
-    Example: invoke vault.logout
-    """
-    from barehub import whoami
-
-    whoami.logout(agreed=yes)
-
-
-@verb(name="whoami", help={"json": "one JSON document on stdout"})
-def vault_whoami(c: Context, json: bool = False) -> None:
-    """Say which identity answers, from where, and which files it opens.
-
-    Example: invoke vault.whoami
-    """
-    from barehub import whoami
-
-    whoami.show(project().root, as_json=json)
-
-
-def _warn_of_unknown(name: str) -> None:
-    from barehub.console import console
-
-    if name and not project().instance(name).recipe.exists():
-        console.warn(f"there is no instance {name} yet")
-
-
-def _checked(name: str) -> str | None:
-    return project().instance(name).name if name else None
-
-
 def _help_first() -> None:
     """Make `invoke TASK --help` do what `invoke --help TASK` does.
 
@@ -647,27 +228,4 @@ def _help_first() -> None:
 
 _help_first()
 namespace = Collection(spawn, verify, teardown, list_, doctor, clean)
-namespace.add_collection(
-    Collection(
-        "vault",
-        vault_init,
-        vault_set,
-        vault_encrypt,
-        vault_edit,
-        vault_show,
-        vault_cat,
-        vault_import_git_crypt,
-        vault_check,
-        vault_install_hooks,
-        vault_git_merge,
-        vault_git_diff,
-        vault_recipients,
-        vault_add_recipient,
-        vault_remove_recipient,
-        vault_rotate,
-        vault_sync,
-        vault_login,
-        vault_logout,
-        vault_whoami,
-    )
-)
+namespace.add_collection(Collection.from_module(vault, name="vault"))

@@ -1,0 +1,116 @@
+"""What every verb is run under."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.context import Context
+from invoke.tasks import Task, task
+
+if TYPE_CHECKING:
+    from barehub.process import Interruptions
+    from barehub.project import Project
+    from barehub.vault.store import Vault
+
+NAME = "the instance: a DNS label, a folder under instances/"
+
+
+def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
+    """A task whose body runs under our rules for signals, secrets and errors.
+
+    Takes the options of ``invoke.task``.
+    """
+
+    def decorate(body: Callable[..., None]) -> Task[Any]:
+        @functools.wraps(body)
+        def run(context: Context, *args: Any, **kwargs: Any) -> None:
+            with _ruled():
+                body(context, *args, **kwargs)
+
+        made: Task[Any] = task(**options)(run)
+        return made
+
+    return decorate
+
+
+@contextmanager
+def _ruled() -> Iterator[None]:
+    # Ctrl-C while modules load: Python may drop a KeyboardInterrupt in there
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from barehub import process
+    from barehub.console import console
+    from barehub.errors import BarehubError, UsageError
+
+    global _interruptions
+    interruptions = _interruptions = process.Interruptions()
+    console.outlive_terminal()
+    process.harden()
+    try:
+        try:
+            # after our own end: what is printed and the exit code then tell what came of it
+            for number in interruptions.SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            with interruptions.installed():
+                _begin()
+                yield
+                interruptions.check()
+        except OSError as error:
+            if error.errno not in process.A_PERSON_CAN_MEND:
+                raise
+            what = error.filename or "a file"
+            said = os.strerror(error.errno).lower()
+            raise UsageError(f"{what}: {said}", f"ls -ld {what}") from None
+    except BarehubError as error:
+        error.message = console.redact(str(error))
+        console.annotate("error", error.problem)
+        raise
+
+
+_interruptions: Interruptions
+
+
+def interruptions() -> Interruptions:
+    """The signals of the running command."""
+    return _interruptions
+
+
+def _begin() -> None:
+    """Take the identity out of our environment; save and remove what killed runs left."""
+    from barehub import session
+    from barehub.vault import identity
+
+    identity.take_from_environment()
+    if session.present():
+        from barehub import run
+
+        run.swept()
+
+
+def project() -> Project:
+    """The clone that this file is in."""
+    from barehub.project import Project
+
+    return Project(Path(__file__).resolve().parent.parent.parent)
+
+
+@contextmanager
+def vault() -> Iterator[Vault]:
+    """The vault, with a session of its own for what must not touch a disk."""
+    from barehub import session
+    from barehub.vault.store import Vault
+
+    root = project().root
+    held = interruptions()
+    with held.held():
+        own = session.create(session.Purpose(str(root), None, "vault"))
+        try:
+            with held.allowed():
+                yield Vault(root, own.folder)
+        finally:
+            own.close()
