@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator
@@ -26,16 +28,20 @@ def spellings(value: str) -> list[bytes]:
 def holding(value: str, *places: Path, but: Iterable[str] = ()) -> list[Path]:
     """The files below ``places`` that hold ``value``, other than those that are called ``but``."""
     forms = spellings(value)
-    files = (path for place in places for path in place.rglob("*") if not path.is_symlink())
-    named = (path for path in files if path.name not in but)
-    return [path for path in named if any(form in content(path) for form in forms)]
+    files = [
+        Path(top, name) for place in places for top, _, names in os.walk(place) for name in names
+    ]
+    sought = [path for path in files if path.name not in but and not path.is_symlink()]
+    return [path for path in sought if any(form in content(path) for form in forms)]
 
 
 def content(path: Path) -> bytes:
-    """What a file holds: nothing if it is a folder, or went away while it was looked for."""
+    """What a file holds: nothing if it went away while it was looked for, or is a socket."""
     try:
         return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, ProcessLookupError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESRCH, errno.ENXIO):
+            raise
         return b""
 
 
@@ -81,7 +87,9 @@ class Watch(threading.Thread):
 
 
 def _below(pid: str) -> Iterator[str]:
-    for children in Path("/proc", pid, "task").glob("*/children"):
-        for child in content(children).decode().split():
-            yield child
-            yield from _below(child)
+    for top, threads, _ in os.walk(Path("/proc", pid, "task")):
+        for thread in threads:
+            for child in content(Path(top, thread, "children")).decode().split():
+                yield child
+                yield from _below(child)
+        threads.clear()

@@ -180,9 +180,9 @@ def import_git_crypt(
 
     Example: invoke vault.import-git-crypt --repo ../old --key ../git-crypt-key --into demo
     """
-    from barehub import importing
     from barehub.errors import UsageError
-    from barehub.import_plan import Wish
+    from barehub.migration import importing
+    from barehub.migration.plan import Wish
 
     if not repo:
         raise UsageError("--repo is needed", "invoke vault.import-git-crypt --help")

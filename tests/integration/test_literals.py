@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from barehub.migration.literals import meaning, parse
 from barehub.project import Project
-from barehub.terraform.literals import meaning, parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

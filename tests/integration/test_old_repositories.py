@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from barehub.errors import BarehubError, UsageError, VaultError
-from barehub.vault.git_crypt import Key
-from barehub.vault.old_repository import OldRepository
-from barehub.vault.past import Past
+from barehub.migration.git_crypt import Key
+from barehub.migration.old_repository import OldRepository
+from barehub.migration.past import Past
 from tests.conftest import MEMORY
 from tests.old_repositories import ATTRIBUTES, Old
 

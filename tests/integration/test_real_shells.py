@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from barehub.vault import shell
+from barehub.migration import shell
 
 NAMES = ["A", "B", "C", "D", "OS_X"]
 TEXTS = [

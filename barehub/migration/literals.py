@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from barehub.errors import RecipeError
-from barehub.numerals import number
+from barehub.migration.numerals import number
 
 if TYPE_CHECKING:
     from lark import Token, Tree

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barehub.errors import UsageError, VaultError
-from barehub.vault import gpg
+from barehub.migration import gpg
 from barehub.vault.ciphertext import GIT_CRYPT as MAGIC
 
 __all__ = ["MAGIC", "SMALLEST", "USERS", "Key", "encrypted", "gpg_keys", "key_of"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from barehub.errors import UsageError, VaultError
-from barehub.vault import git_crypt
+from barehub.migration import git_crypt
 
 MAGIC = b"\0GITCRYPTKEY"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from barehub.suspicion import SHORTEST
-from barehub.vault import git_crypt, history
+from barehub.migration import git_crypt
+from barehub.migration.git_crypt import USERS, Key
+from barehub.migration.suspicion import SHORTEST
+from barehub.vault import history
 from barehub.vault.git import Entry, Repository
-from barehub.vault.git_crypt import USERS, Key
 from barehub.vault.history import Version
 
 

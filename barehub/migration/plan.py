@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from barehub.errors import RecipeError, UsageError, VaultError
+from barehub.migration import placement, plain_data, splitting
+from barehub.migration.old_repository import Original
+from barehub.migration.placement import Place
+from barehub.migration.splitting import Split
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
-from barehub.terraform import splitting
-from barehub.terraform.splitting import Split
-from barehub.vault import placement, plain_data, policy, sections
+from barehub.vault import policy, sections
 from barehub.vault.git import shown
-from barehub.vault.old_repository import Original
-from barehub.vault.placement import Place
 from barehub.vault.store import SHARED, Vault
 
 LONGEST_NAME = 240

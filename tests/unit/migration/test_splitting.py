@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from barehub.errors import RecipeError
-from barehub.terraform import splitting
-from barehub.terraform.splitting import Split
+from barehub.migration import splitting
+from barehub.migration.splitting import Split
 
 TOKEN = "ghp_" + "0123456789" * 4
 

@@ -1,12 +1,12 @@
-"""Reads YAML and JSON so that nothing in it is changed silently: see :mod:`barehub.numerals`."""
+"""Reads YAML and JSON so that nothing in it changes silently (see `numerals`)."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from barehub import suspicion
-from barehub.numerals import number
+from barehub.migration import suspicion
+from barehub.migration.numerals import number
 from barehub.vault.document import UNPROTECTED
 
 LARGEST = 1024 * 1024

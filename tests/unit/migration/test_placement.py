@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from barehub.vault import placement
-from barehub.vault.placement import Place
+from barehub.migration import placement
+from barehub.migration.placement import Place
 
 
 def ssh_key(passphrase: bytes = b"", *, pem: bool = False) -> str:

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 from barehub.errors import UsageError, VaultError
-from barehub.vault import git_crypt
+from barehub.migration import git_crypt
+from barehub.migration.git_crypt import USERS, Key, quoted
+from barehub.migration.past import Look, Past
 from barehub.vault.git import Entry, Repository, shown
-from barehub.vault.git_crypt import USERS, Key, quoted
-from barehub.vault.past import Look, Past
 
 FILTER = "git-crypt"
 """The filter in ``.gitattributes``, with ``-NAME`` behind it for a key with a name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from barehub.numerals import number
+from barehub.migration.numerals import number
 
 
 @pytest.mark.parametrize("text", ["0", "1", "-5", "5000", "1.5", "-0.5", "123456789012345"])

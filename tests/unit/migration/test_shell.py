@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from barehub.vault import shell
-from barehub.vault.shell import Script
+from barehub.migration import shell
+from barehub.migration.shell import Script
 
 OPENRC = """\
 #!/usr/bin/env bash

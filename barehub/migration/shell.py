@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from barehub.vault.shell_words import (
+from barehub.migration.shell_words import (
     BACKSLASH,
     NAME,
     QUOTED,

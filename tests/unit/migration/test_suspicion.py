@@ -11,9 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from barehub import suspicion
-from barehub.terraform import splitting
-from barehub.vault import placement
+from barehub.migration import placement, splitting, suspicion
 
 LONG = "0123456789" * 8
 

@@ -6,18 +6,18 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from barehub import suspicion
 from barehub.console import console
-from barehub.import_plan import Plan, Planning, Wish
+from barehub.migration import placement, suspicion
+from barehub.migration.old_repository import OldRepository, Original
+from barehub.migration.past import Exposed, Past
+from barehub.migration.placement import Place
+from barehub.migration.plan import Plan, Planning, Wish
+from barehub.migration.shell import EMPTY, UNSET
 from barehub.process import Interruptions
 from barehub.project import Project
-from barehub.vault import files, placement
+from barehub.vault import files
 from barehub.vault.git import shown
 from barehub.vault.history import Version
-from barehub.vault.old_repository import OldRepository, Original
-from barehub.vault.past import Exposed, Past
-from barehub.vault.placement import Place
-from barehub.vault.shell import EMPTY, UNSET
 from barehub.vault.store import Vault
 
 LABEL = "import"

@@ -1,0 +1,1 @@
+"""What came before barehub: repositories of git-crypt, taken over into the vault."""
