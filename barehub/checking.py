@@ -110,7 +110,7 @@ def _spec(wish: Wish) -> str | None:
         if wish.repo:
             raise UsageError("--repo goes with --launch", _HELP)
         return None
-    from barehub.verify import launch
+    from barehub.verify.launching import launch
 
     return launch.parse_repo(wish.repo or launch.REPO)
 
@@ -181,7 +181,7 @@ def _launched(report: Report, spec: str, interruptions: Interruptions) -> Report
 
 
 def _tell(reports: Sequence[Report]) -> None:
-    from barehub.verify import table
+    from barehub.verify.outputs import table
 
     if len(reports) == 1:
         lines = reports[0].lines(console.paint)
@@ -195,7 +195,7 @@ def _write(wish: Wish, reports: Sequence[Report]) -> None:
     """The files that were asked for, and what GitHub shows."""
     from datetime import UTC, datetime
 
-    from barehub.verify import github, junit, outputs, page, prometheus
+    from barehub.verify.outputs import files, github, junit, page, prometheus
 
     formats: dict[str, Callable[[], str]] = {
         "junit": lambda: junit.text(reports, strict=wish.strict),
@@ -204,7 +204,7 @@ def _write(wish: Wish, reports: Sequence[Report]) -> None:
     }
     for kind, name in wish.files.items():
         if name:
-            outputs.write(Path(name).expanduser(), formats[kind]())
+            files.write(Path(name).expanduser(), formats[kind]())
     for report in reports:
         for finding in report.findings:
             if finding.status == "fail":
@@ -212,4 +212,4 @@ def _write(wish: Wish, reports: Sequence[Report]) -> None:
                 about = f"{report.target.url} {finding.id}: {finding.message}"
                 console.annotate(kind, f"{about}\nfix: {finding.fix}")
     if page_of_job := os.environ.get("GITHUB_STEP_SUMMARY"):
-        outputs.append(Path(page_of_job), github.summary(reports))
+        files.append(Path(page_of_job), github.summary(reports))

@@ -92,7 +92,7 @@ def try_launch(
     """
     import asyncio
 
-    from barehub.verify.launch import launch
+    from barehub.verify.launching.launch import launch
     from barehub.verify.waiting import stoppable
 
     return asyncio.run(stoppable(launch(target, repo, now, line), stop))

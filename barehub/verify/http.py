@@ -111,18 +111,22 @@ class Client:
             f"Accept-Encoding: identity\r\nUser-Agent: barehub/{__version__}\r\n\r\n"
         )
         stream.writer.write(request.encode("ascii"))
-        status, headers = await _header(stream.reader)
+        status, headers = await read_header(stream.reader)
         while status < 200:
-            status, headers = await _header(stream.reader)
+            status, headers = await read_header(stream.reader)
         if status in (204, 304):
             return Answer(status, headers, b"")
-        body, whole = await _body(stream.reader, headers)
+        body, whole = await read_body(stream.reader, headers)
         if not whole or "close" in headers.get("connection", "").lower():
             await self.close()
         return Answer(status, headers, body)
 
 
-async def _header(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+async def read_header(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """The status, and the fields by their names in lower case; the first of each name counts.
+
+    :raises Unanswered: it is no answer of HTTP/1.1.
+    """
     block = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = block.split("\r\n")
     status = _STATUS.match(first)
@@ -135,8 +139,11 @@ async def _header(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     return int(status[1]), headers
 
 
-async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> tuple[bytes, bool]:
-    """The body, and whether the connection can be used again."""
+async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> tuple[bytes, bool]:
+    """At most ``BODY_BYTES`` of the body, and whether the connection can be used again.
+
+    :raises Unanswered: its length is none.
+    """
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return await _chunks(reader)
     length = headers.get("content-length")
@@ -158,7 +165,7 @@ async def _some(reader: asyncio.StreamReader, most: int) -> bytes:
 async def _chunks(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
     """A chunked body (RFC 9112, 7.1)."""
     body = bytearray()
-    while length := await _chunk_length(reader):
+    while length := await read_chunk_length(reader):
         if len(body) + length > BODY_BYTES:
             return bytes(body), False
         body += await reader.readexactly(length)
@@ -169,7 +176,11 @@ async def _chunks(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
     return bytes(body), False
 
 
-async def _chunk_length(reader: asyncio.StreamReader) -> int:
+async def read_chunk_length(reader: asyncio.StreamReader) -> int:
+    """The bytes of the next chunk (RFC 9112, 7.1); 0 for the last.
+
+    :raises Unanswered: it is no number.
+    """
     digits = (await reader.readuntil(b"\r\n")).partition(b";")[0].strip()
     if not re.fullmatch(rb"[0-9A-Fa-f]{1,12}", digits):
         raise Unanswered("the length of a chunk is not a number", malformed=True)

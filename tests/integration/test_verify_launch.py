@@ -17,9 +17,9 @@ from endpoints import HOST, HTML, JSON, NO_ANSWER, ROOT, Servers, routes
 from hubs import STOP_TOKEN, Launching, installed, launching_hub
 
 from barehub import verify
-from barehub.verify import build, notebook, stopping
 from barehub.verify.finding import Finding, Findings
-from barehub.verify.launch import CHECKS, REPO, launch
+from barehub.verify.launching import build, notebook, stopping
+from barehub.verify.launching.launch import CHECKS, REPO, launch
 from barehub.verify.waiting import stoppable
 
 BUILD_TOKEN = "eyJ-canary-build-token.71c0"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from barehub.verify import page
+from barehub.verify.outputs import page
 from tests.unit.verify.reported import DAY, HOSTILE, certificate, report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

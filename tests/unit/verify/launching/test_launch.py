@@ -8,8 +8,8 @@ import pytest
 
 from barehub import verify
 from barehub.errors import UsageError
-from barehub.verify import stopping
-from barehub.verify.launch import REPO, akin, parse_repo
+from barehub.verify.launching import stopping
+from barehub.verify.launching.launch import REPO, akin, parse_repo
 
 
 @pytest.mark.parametrize(

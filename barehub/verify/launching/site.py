@@ -61,7 +61,7 @@ class Site:
             ):
                 if status in (204, 304):
                     return Answer(status, headers, b"")
-                data, _ = await http._body(stream.reader, headers)
+                data, _ = await http.read_body(stream.reader, headers)
                 return Answer(status, headers, data)
 
     @asynccontextmanager
@@ -86,9 +86,9 @@ class Site:
         stream = await dial.secure(await self.connect(), self.context, self.target.host)
         try:
             stream.writer.write(_request(self.target.authority, method, path, fields, body))
-            status, headers = await http._header(stream.reader)
+            status, headers = await http.read_header(stream.reader)
             while status < 200:
-                status, headers = await http._header(stream.reader)
+                status, headers = await http.read_header(stream.reader)
             yield stream, status, headers
         finally:
             await stream.close()
@@ -115,7 +115,7 @@ async def _pieces(reader: asyncio.StreamReader, headers: dict[str, str]) -> Asyn
         while piece := await reader.read(dial.HEADER_BYTES):
             yield piece
         return
-    while left := await http._chunk_length(reader):
+    while left := await http.read_chunk_length(reader):
         while left:
             piece = await reader.read(min(left, dial.HEADER_BYTES))
             if not piece:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from barehub.verify import prometheus
+from barehub.verify.outputs import prometheus
 from barehub.verify.report import Report
 from tests.unit.verify.reported import DAY, HOSTILE, STARTED, certificate, report
 

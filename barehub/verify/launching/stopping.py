@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 from barehub.errors import UsageError
 from barehub.verify.finding import Findings
 from barehub.verify.http import Unanswered
-from barehub.verify.notebook import Notebook
-from barehub.verify.site import Site
+from barehub.verify.launching.notebook import Notebook
+from barehub.verify.launching.site import Site
 from barehub.verify.target import Target, parse
 
 VARIABLE = "BAREHUB_HUB_TOKEN"

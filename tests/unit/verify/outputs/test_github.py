@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from barehub.verify import github
+from barehub.verify.outputs import github
 from tests.unit.verify.reported import DAY, HOSTILE, certificate, report
 
 

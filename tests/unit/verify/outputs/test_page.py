@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from barehub.verify import page
+from barehub.verify.outputs import page
 from barehub.verify.report import Report
 from tests.unit.verify.reported import DAY, HOSTILE, certificate, report
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from barehub.verify.finding import printable
 from barehub.verify.http import Answer, Unanswered
-from barehub.verify.site import Site
+from barehub.verify.launching.site import Site
 
 SECONDS = 15 * 60.0
 """A build and a launch."""

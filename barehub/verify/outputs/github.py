@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from barehub.verify.outputs.table import by_expiry
 from barehub.verify.report import Report
-from barehub.verify.table import by_expiry
 
 
 def summary(reports: Sequence[Report]) -> str:

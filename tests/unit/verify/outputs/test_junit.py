@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from barehub.verify import junit
+from barehub.verify.outputs import junit
 from tests.unit.verify.reported import HOSTILE, report
 
 

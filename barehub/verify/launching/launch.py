@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from barehub.errors import UsageError
-from barehub.verify import build, stopping
 from barehub.verify.finding import Findings
 from barehub.verify.http import Unanswered
-from barehub.verify.notebook import Notebook
-from barehub.verify.site import Site
+from barehub.verify.launching import build, stopping
+from barehub.verify.launching.notebook import Notebook
+from barehub.verify.launching.site import Site
 from barehub.verify.target import Target, is_address, parse
 
 REPO = "gh/binderhub-ci-repos/minimal-dockerfile/HEAD"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from barehub.verify import table
+from barehub.verify.outputs import table
 from barehub.verify.report import Report
 from tests.unit.verify.reported import DAY, HOSTILE, certificate, report
 

@@ -10,8 +10,8 @@ from typing import Any
 from barehub import __version__
 from barehub.verify.certificate import DAY, Chain
 from barehub.verify.finding import Finding
+from barehub.verify.outputs.table import by_expiry
 from barehub.verify.report import Report
-from barehub.verify.table import by_expiry
 
 VERDICTS = {
     "pass": "A working BinderHub",

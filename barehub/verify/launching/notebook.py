@@ -11,7 +11,7 @@ from typing import Any
 
 from barehub.verify.finding import Findings
 from barehub.verify.http import Unanswered
-from barehub.verify.site import Site
+from barehub.verify.launching.site import Site
 
 KERNEL_SECONDS = 90.0
 MESSAGE_BYTES = 1024 * 1024

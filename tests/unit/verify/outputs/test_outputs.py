@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from barehub.errors import UsageError
-from barehub.verify import outputs
+from barehub.verify.outputs import files
 
 
 def test_the_new_one_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_the_new_one_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     path.write_text("old")
     path.chmod(0o600)
     with path.open() as reader:
-        outputs.write(path, "new ü")
+        files.write(path, "new ü")
         assert reader.read() == "old", "who has it open reads on in the whole old one"
     assert path.read_text("utf-8") == "new ü"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -29,15 +29,15 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> No
     folder.mkdir()
     for path in (folder, tmp_path / "missing" / "page.html"):
         with pytest.raises(UsageError, match=r"cannot be written: .+") as caught:
-            outputs.write(path, "text")
+            files.write(path, "text")
         assert caught.value.hints == (f"ls -ld {path.parent}",)
     assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_a_text_is_added_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
-    outputs.append(path, "one\n")
-    outputs.append(path, "two\n")
+    files.append(path, "one\n")
+    files.append(path, "two\n")
     assert path.read_text() == "one\ntwo\n"
     with pytest.raises(UsageError, match="is a directory"):
-        outputs.append(tmp_path, "text")
+        files.append(tmp_path, "text")

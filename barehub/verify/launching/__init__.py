@@ -1,0 +1,1 @@
+"""A launch: build a repository, compute in its notebook, and stop it again."""

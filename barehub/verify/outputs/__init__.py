@@ -1,0 +1,1 @@
+"""What reports become, for people and for programs."""
