@@ -18,13 +18,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 
-from endpoints import GOOD, HOST, private
+from endpoints import GOOD, HOST, Issued, private
 
 PACKAGES = ("binderhub==0.1.0", "jupyterhub==6.1.1", "jupyter-server==2.21.1", "ipykernel==7.4.0")
 PROXY = "configurable-http-proxy@5.3.0"
@@ -156,7 +156,7 @@ def launching_hub(folder: Path, venv: Path, proxy: Path) -> Iterator[Launching]:
         hub = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
             _until_up(f"https://127.0.0.1:{public_port}/hub/api")
-            with _binder(folder, venv, environment) as port:
+            with binder(folder, venv, environment=environment) as port:
                 yield Launching(port, public_port, folder)
         finally:
             hub.terminate()
@@ -164,13 +164,18 @@ def launching_hub(folder: Path, venv: Path, proxy: Path) -> Iterator[Launching]:
 
 
 @contextmanager
-def _binder(folder: Path, venv: Path, environment: dict[str, str]) -> Iterator[int]:
-    """BinderHub as the local recipe serves it, with the settings of ``folder`` besides."""
+def binder(
+    folder: Path,
+    venv: Path,
+    chain: tuple[Issued, ...] = GOOD,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[int]:
+    """BinderHub as the local recipe serves it, with what ``folder`` configures; its port."""
     settings = {
         "hub_token": HUB_TOKEN,
         "cookie_secret": "canary-cookie-secret-90fe31",
-        "tls_certificate": b"".join(issued.pem for issued in GOOD).decode(),
-        "tls_key": private(GOOD[0]).decode(),
+        "tls_certificate": b"".join(issued.pem for issued in chain).decode(),
+        "tls_key": private(chain[0]).decode(),
         "abandon_seconds": 120,
     }
     with (

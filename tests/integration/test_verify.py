@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,12 +36,6 @@ from endpoints import (
 from barehub import verify
 from barehub.console import console
 from barehub.verify import dial
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as started:
-        yield started
 
 
 def test_a_hub_that_is_well_passes_every_check(servers: Servers) -> None:

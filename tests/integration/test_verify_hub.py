@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +20,20 @@ from endpoints import (
     PAGE,
     STAGING,
     Handler,
-    Issued,
     Servers,
     closed_port,
     failed,
     issue,
     modern,
-    private,
     routes,
     said,
     says,
 )
+from hubs import binder, installed
 
 from barehub import verify
 from barehub.console import console
 from barehub.verify import http, waiting
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as started:
-        yield started
-
 
 HUGE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"
 NOT_HTTP = says(b"220 mail.example.org ESMTP\r\n\r\n")
@@ -197,45 +184,9 @@ def test_a_wait_can_be_stopped_while_a_server_is_silent(servers: Servers) -> Non
         verify.wait(servers.target(NO_ANSWER), seconds=3600, now=print, stop=stop)
 
 
-@contextmanager
-def binderhub_0_1(folder: Path, chain: tuple[Issued, ...]) -> Iterator[int]:
-    """The real BinderHub 0.1.0, as the local recipe serves it; its port."""
-    root = Path(__file__).resolve().parents[2]
-    python = folder / "venv" / "bin" / "python"
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder / "venv"], check=True)
-    subprocess.run(
-        [*uv, "pip", "install", "-q", "--python", python, "binderhub==0.1.0"], check=True
-    )
-    settings = {
-        "hub_token": "canary-hub-token-77ab12",
-        "cookie_secret": "canary-cookie-secret-90fe31",
-        "tls_certificate": b"".join(issued.pem for issued in chain).decode(),
-        "tls_key": private(chain[0]).decode(),
-        "abandon_seconds": 120,
-    }
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        hub = subprocess.Popen(
-            [python, "-I", root / "terraform/binderhub/local/serve.py", str(listening.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-            pass_fds=[listening.fileno()],
-        )
-        port = listening.getsockname()[1]
-    try:
-        assert hub.stdin
-        with hub.stdin as pipe:
-            pipe.write(json.dumps(settings).encode())
-        yield port
-    finally:
-        hub.terminate()
-        hub.wait()
-
-
 @pytest.mark.timeout(300)  # it installs BinderHub from the package index
 def test_the_real_binderhub_0_1_is_known_as_legacy(servers: Servers, tmp_path: Path) -> None:
-    with binderhub_0_1(tmp_path, GOOD) as port:
+    with binder(tmp_path, installed()[0], GOOD) as port:
         target = verify.parse(f"https://{HOST}:{port}", ca_file=str(servers.ca))
         report = verify.wait(target, seconds=60, now=print, stop=never)
     assert (report.verdict, failed(report)) == ("pass", [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,12 +31,6 @@ from barehub import verify
 from barehub.verify import issuance
 from barehub.verify.certificate import Chain
 from barehub.verify.finding import Findings
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as running:
-        yield running
 
 
 def timestamps(number: int) -> x509.UnrecognizedExtension:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,6 @@ BUILD_TOKEN = "eyJ-canary-build-token.71c0"
 TOKEN = "canary-notebook-token-5d1f"
 HUB_TOKEN = "canary-hub-token-33ab"
 USER = "/user/ci-repos-x7"
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as started:
-        yield started
 
 
 @dataclass

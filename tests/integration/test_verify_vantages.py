@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from endpoints import MIDDLE, Servers, closed_port, issue, modern, routes, said
 from nginx import free_ports, nginx, pem
 from test_verify_dns import Dns
@@ -17,12 +15,6 @@ from barehub import verify
 NAME = "hub.vantages.test"
 CHAIN = (issue(MIDDLE, sans=(NAME,)), MIDDLE)
 OTHER = (issue(MIDDLE, sans=("other.test",)), MIDDLE)
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as running:
-        yield running
 
 
 def failed(report: verify.Report) -> list[str]:

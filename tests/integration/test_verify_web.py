@@ -6,10 +6,9 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,12 +42,6 @@ NAME = "hub.example.org"
 NAMED = (issue(MIDDLE, sans=(NAME,)), MIDDLE)
 
 Reply = tuple[int, dict[str, str], str]
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    with Servers(tmp_path) as started:
-        yield started
 
 
 def web_server(reply: Callable[[str], Reply], heads: list[str] | None = None) -> Handler:
