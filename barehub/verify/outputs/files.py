@@ -12,9 +12,15 @@ from barehub.errors import UsageError
 def write(path: Path, text: str) -> None:
     """Put ``text`` at ``path`` at once: who reads there finds the old one or the new one, whole.
 
+    A device or a pipe (``/dev/stdout``) is written to, a link stays one: what it leads to changes.
+
     :raises UsageError: it cannot be written there.
     """
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()
         handle, unfinished = tempfile.mkstemp(".unfinished", f".{path.name}.", path.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

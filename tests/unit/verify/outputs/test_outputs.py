@@ -34,6 +34,27 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> No
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe, link, page = tmp_path / "pipe", tmp_path / "link", tmp_path / "page"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write(pipe, "text")
+    assert os.read(reader, 100) == b"text"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    page.write_text("old")
+    link.symlink_to(page)
+    files.write(link, "new")
+    assert link.is_symlink() and page.read_text() == "new"
+
+
+def test_a_full_device_is_said(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    with pytest.raises(UsageError, match="no space left on device"):
+        files.write(full, "text")
+    assert full.is_char_device()
+
+
 def test_a_text_is_added_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
     files.append(path, "one\n")
