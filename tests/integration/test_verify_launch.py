@@ -425,13 +425,14 @@ def test_the_real_binderhub_0_1_launches_a_notebook_that_computes(
         told = launched(target)
         assert told.failed() == []
         assert told.said("binder.stopped") == "its server and its user are deleted from the hub"
-        assert hub.users() == [user]
+        # by name: the hub notices the first server's end meanwhile, and its record changes
+        assert [other["name"] for other in hub.users()] == [user["name"]]
     assert STOP_TOKEN not in told.all()
 
 
 def runs(hub: Launching, name: str) -> bool:
     """Whether a process of that notebook server is still there after a moment."""
-    for _ in range(50):
+    for _ in range(150):
         if not (left := hub.processes_of(name)):
             break
         time.sleep(0.2)
