@@ -1,6 +1,6 @@
 """What verifying 200 endpoints costs, against curl and sslyze on the same ones in the same run.
 
-    python benchmarks/verify.py          needs nginx, curl, and sslyze (uvx fetches it)
+    python benchmarks/verify.py          needs nginx, curl, and sslyze (uv fetches it)
 
 Every endpoint is a server of its own in one nginx, on its own port of the loopback: with TLS 1.2
 and 1.3, a chain of two, and a BinderHub's answers. barehub does all of its checks; curl asks for
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -84,10 +83,10 @@ def _measure(folder: Path, ports: list[int]) -> None:
         clock("in one process", lambda: _verify(urls, ca))
         clock("curl -P16", lambda: _run(curl, listed))
     scan = ["sslyze", "--certinfo", "--tlsv1", "--tlsv1_1", "--mozilla_config=disable"]
-    uvx = [shutil.which("uvx") or "uvx", "--from", "sslyze", *scan]
-    _run([*uvx[:3], "sslyze", "--help"], b"")  # its installation is not measured
+    fetched = [sys.executable, "-m", "uv", "tool", "run", "--from", "sslyze"]
+    _run([*fetched, "sslyze", "--help"], b"")  # its installation is not measured
     (folder / "targets").write_text("\n".join(f"{HOST}:{port}" for port in ports))
-    clock("sslyze", lambda: _run([*uvx, "--targets_in", str(folder / "targets")], b""))
+    clock("sslyze", lambda: _run([*fetched, *scan, "--targets_in", str(folder / "targets")], b""))
     ours = statistics.median(times["invoke verify --file"])
     for name, all_of in times.items():
         took = statistics.median(all_of)
