@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from barehub import suspicion
 from barehub.console import console
-from barehub.migration import placement, suspicion
+from barehub.migration import placement
 from barehub.migration.old_repository import OldRepository, Original
 from barehub.migration.past import Exposed, Past
 from barehub.migration.placement import Place

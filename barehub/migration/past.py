@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from barehub.migration import git_crypt
 from barehub.migration.git_crypt import USERS, Key
-from barehub.migration.suspicion import SHORTEST
+from barehub.suspicion import SHORTEST
 from barehub.vault import history
 from barehub.vault.git import Entry, Repository
 from barehub.vault.history import Version

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from barehub import suspicion
 from barehub.errors import VaultError
-from barehub.migration import plain_data, shell, suspicion
+from barehub.migration import plain_data, shell
 from barehub.vault import sections
 from barehub.vault.sections import SECTIONS, Tree
 from barehub.vault.store import KEY

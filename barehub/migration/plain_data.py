@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from barehub.migration import suspicion
+from barehub import suspicion
 from barehub.migration.numerals import number
 from barehub.vault.document import UNPROTECTED
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from barehub import suspicion
 from barehub.errors import RecipeError
-from barehub.migration import suspicion
 from barehub.migration.literals import Argument, Leaf, NotLiteral, meaning, parse
-from barehub.migration.suspicion import SHORTEST
 from barehub.project import STAGES
+from barehub.suspicion import SHORTEST
 
 BOM = "\ufeff"
 """What editors on Windows put before a text."""

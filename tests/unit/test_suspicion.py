@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from barehub.migration import placement, splitting, suspicion
+from barehub import suspicion
+from barehub.migration import placement, splitting
 
 LONG = "0123456789" * 8
 
