@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 from invoke.context import Context
 
-from barehub.tasks import vault
+from barehub.tasks import recipe, vault
 from barehub.tasks.verb import NAME, interruptions, project, verb
 
 # The three commands
@@ -227,5 +227,5 @@ def _help_first() -> None:
 
 
 _help_first()
-namespace = Collection(spawn, verify, teardown, list_, doctor, clean)
+namespace = Collection(spawn, verify, teardown, recipe.check, list_, doctor, clean)
 namespace.add_collection(Collection.from_module(vault, name="vault"))

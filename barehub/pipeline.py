@@ -11,6 +11,7 @@ from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
 from barehub.errors import BarehubError, Interrupted, LeftoverError
+from barehub.preflight import preflight
 from barehub.preparation import (
     complete_recipe,
     fetch_modules,
@@ -30,7 +31,7 @@ from barehub.stages import (
     forget_instance,
     restart_if_dead,
 )
-from barehub.terraform import recipe as recipes
+from barehub.terraform import hcl
 
 Step = Callable[[Run], None]
 
@@ -58,6 +59,7 @@ def spawn(
         make_vault,
         read_secrets,
         start_agent,
+        preflight,
         fetch_modules,
         complete_recipe,
         open_state,
@@ -73,7 +75,7 @@ def spawn(
 def _warm_up() -> None:
     """Load, while the first steps wait for other programs, what later ones need: half a second."""
     with contextlib.suppress(Exception):  # the step that needs it fails better
-        recipes.warm_up()
+        hcl.warm_up()
         import ahocorasick_rs  # noqa: F401
 
         import barehub.verify.waiting  # noqa: F401

@@ -136,15 +136,25 @@ def _told(arguments: dict[str, list[str]]) -> str:
     return "; ".join(f"{stage}: {', '.join(names)}" for stage, names in arguments.items())
 
 
+def made_here(run: Run) -> dict[str, list[str]]:
+    """By stage, the open arguments of our own modules that :func:`complete_recipe` makes."""
+    return {
+        stage: [argument for argument in arguments if argument in generate.MADE]
+        for stage, arguments in _ours(run).items()
+    }
+
+
+def _ours(run: Run) -> dict[str, list[str]]:
+    """By stage, the open arguments of our own modules."""
+    recipe, own = _recipe(run), run.project.root / "terraform"
+    folders = {stage: recipe.folder(stage).resolve() for stage in STAGES}
+    ours = [s for s, folder in folders.items() if folder.is_relative_to(own) and folder.is_dir()]
+    return {stage: recipe.open_arguments(stage) for stage in ours}
+
+
 def _generate(run: Run) -> None:
     """Make the secrets of our own modules that nobody has set."""
-    recipe = _recipe(run)
-    ours = [
-        argument
-        for stage in STAGES
-        if recipe.modules[stage].folder.resolve().is_relative_to(run.project.root / "terraform")
-        for argument in recipe.open_arguments(stage)
-    ]
+    ours = [argument for arguments in _ours(run).values() for argument in arguments]
     domain = _domain(run)
     if "tls_certificate" in ours and not LOCAL_DOMAIN.fullmatch(domain):
         raise RecipeError(

@@ -25,7 +25,12 @@ from barehub.terraform.state import State
 FLAG = python_terraform.IsFlagged
 POLL_SECONDS = 0.01
 SHOWN_DIAGNOSTICS = 3
-DOING = {"init": "fetching modules", "plan": "planning", "apply": "applying"}
+DOING = {
+    "get": "fetching modules",
+    "init": "fetching modules",
+    "plan": "planning",
+    "apply": "applying",
+}
 
 
 class _CommandLine(python_terraform.Terraform):  # type: ignore[misc]
@@ -70,6 +75,11 @@ class Terraform:
     variables_fds: Sequence[int] = ()
     notice: Notice = lambda kind, address, action, id: None
     _runs: int = field(default=0, init=False)
+
+    def get(self) -> str:
+        """Fetch modules, and nothing else; what Terraform said if it failed."""
+        code, progress = self._run("recipe", "get", no_color=FLAG)
+        return "" if code == 0 else console.redact("\n".join(progress.raw)) or "it failed"
 
     def init(self) -> None:
         """Fetch modules and providers.

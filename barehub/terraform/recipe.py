@@ -13,15 +13,19 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import threading
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
+from barehub.suspicion import PLACEHOLDER
+from barehub.terraform import module as modules
+from barehub.terraform.hcl import Block, named, parse
+from barehub.terraform.module import Module
+from barehub.terraform.source import LOCAL, Source
 
 DECLARATIONS = "barehub.tf.json"
 OVERRIDES = "barehub_override.tf.json"
@@ -33,21 +37,8 @@ OUTPUTS = {
 }
 """What barehub wants to know of each module, where the module tells it."""
 
-PLACEHOLDER = re.compile(r"\s*<[^<>]*>\s*")
-
-Block = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module that a recipe calls: the variables that it declares and the outputs that it has."""
-
-    folder: Path
-    variables: Mapping[str, Block]
-    outputs: frozenset[str]
-
-    def required(self) -> list[str]:
-        return [name for name, block in self.variables.items() if "default" not in block]
+_CALL = re.compile(r'^[ \t]*module[ \t]+"?(?P<name>[\w-]+)"?', re.MULTILINE)
+_BLOCK = re.compile(r"^[a-z]\w*\b[^=\n]*\{", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,27 +47,54 @@ class Recipe:
 
     instance: Instance
     content: Block
+    known: dict[str, Module] = field(default_factory=dict, repr=False)
+    """The modules that were parsed."""
 
     @cached_property
     def calls(self) -> dict[str, Block]:
         """The arguments of each module call, by the module's name."""
-        return dict(_named(self.content, "module"))
+        return dict(named(self.content, "module"))
+
+    @cached_property
+    def text(self) -> str:
+        return self.instance.recipe.read_text(encoding="utf-8-sig", errors="replace")
+
+    @property
+    def shown(self) -> str:
+        return f"instances/{self.instance.name}/{self.instance.recipe.name}"
+
+    def where(self, module: str, argument: str = "") -> str:
+        """``instances/x/main.tf:12``: the call of a module, or the line of an argument in it."""
+        return f"{self.shown}:{self._line(module, argument)}"
 
     @cached_property
     def own_variables(self) -> set[str]:
-        return {name for name, _ in _named(self.content, "variable")}
+        return {name for name, _ in named(self.content, "variable")}
 
-    @cached_property
+    def source(self, name: str) -> Source:
+        """Where the module that the recipe calls ``name`` comes from."""
+        call = self.calls[name]
+        return Source(str(call.get("source", "")), str(call.get("version", "")))
+
+    def module(self, name: str) -> Module:
+        """What the recipe calls ``name``; parsed once.
+
+        :raises RecipeError: it has not been fetched, or is not HCL.
+        """
+        if name not in self.known:
+            self.known[name] = modules.read(self.folder(name))
+        return self.known[name]
+
+    @property
     def modules(self) -> dict[str, Module]:
-        """The three stages' modules, as ``terraform init`` fetched them."""
-        manifest = self.instance.folder / ".terraform" / "modules" / "modules.json"
-        places = {m["Key"]: m["Dir"] for m in json.loads(manifest.read_text())["Modules"]}
-        return {stage: _module(self.instance.folder / places[stage]) for stage in STAGES}
+        """The three stages' modules."""
+        return {stage: self.module(stage) for stage in STAGES}
 
     def open_arguments(self, stage: str) -> list[str]:
         """The module's variables that the recipe leaves out or shows as a placeholder."""
         given = self.calls[stage]
-        return [n for n in self.modules[stage].variables if n not in given or _is_open(given[n])]
+        variables = self.module(stage).variables
+        return [n for n in variables if n not in given or is_open(given[n])]
 
     def unwritten(self) -> dict[str, list[str]]:
         """By stage, the required arguments that the recipe does not write at all."""
@@ -88,7 +106,7 @@ class Recipe:
     def missing(self, values: Collection[str]) -> dict[str, list[str]]:
         """By stage, the placeholders for which ``values`` holds nothing."""
         found = {
-            stage: [n for n, value in call.items() if _is_open(value) and n not in values]
+            stage: [n for n, value in call.items() if is_open(value) and n not in values]
             for stage, call in self.calls.items()
         }
         return {stage: names for stage, names in found.items() if names}
@@ -112,6 +130,30 @@ class Recipe:
         self._write(DECLARATIONS, {"variable": declared, "output": outputs})
         self._write(OVERRIDES, {"module": {s: a for s, a in overrides.items() if a}})
         return {name: values[name] for name in values if name in wired | self.own_variables}
+
+    def folder(self, name: str) -> Path:
+        """Where Terraform has, or would have, the module's files."""
+        source, base = self.source(name), self.instance.folder
+        if source.kind == LOCAL:
+            return base / source.text
+        fetched = base / ".terraform" / "modules"
+        try:
+            manifest = json.loads((fetched / "modules.json").read_text())
+            folders: dict[str, str] = {one["Key"]: one["Dir"] for one in manifest["Modules"]}
+            return base / folders[name]
+        except (OSError, KeyError):  # Terraform writes none when a module displeases it
+            return fetched / name / source.subfolder
+
+    def _line(self, module: str, argument: str) -> int:
+        call = next((found for found in _CALL.finditer(self.text) if found["name"] == module), None)
+        if call is None:
+            return 1
+        after = _BLOCK.search(self.text, call.end())
+        stop = after.start() if after else len(self.text)
+        wanted = re.compile(rf"^[ \t]*{re.escape(argument)}[ \t]*=", re.MULTILINE)
+        given = wanted.search(self.text, call.end(), stop) if argument else None
+        at = given.end() if given else call.end()
+        return self.text.count("\n", 0, at) + 1
 
     def _write(self, name: str, content: dict[str, Block]) -> None:
         path = self.instance.folder / name
@@ -152,67 +194,10 @@ def forget(instance: Instance) -> None:
         (instance.folder / name).unlink(missing_ok=True)
 
 
-_loading = threading.Lock()
-
-
-def warm_up() -> None:
-    """Load the parser, which takes longer than to parse; the first time ever, seconds."""
-    with _loading:
-        import hcl2
-
-        hcl2.loads("")
-
-
-def parse(path: Path) -> Block:
-    """A Terraform file as python-hcl2 reads it, strings without their quotes.
-
-    :raises RecipeError: it is not HCL; names the line.
-    """
-    warm_up()
-    import hcl2
-    from hcl2.utils import SerializationOptions
-    from lark.exceptions import UnexpectedInput
-
-    options = SerializationOptions(
-        strip_string_quotes=True, with_comments=False, explicit_blocks=False
-    )
-    shown = "/".join(path.parts[-3:])
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            content: Block = hcl2.load(file, serialization_options=options)
-    except UnexpectedInput as error:
-        raise RecipeError(
-            f"{shown} line {error.line}, column {error.column}: this is not valid HCL",
-            f"terraform fmt {path}",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise RecipeError(
-            f"{shown} cannot be read: {str(reason).lower()}", f"ls -l {path}"
-        ) from None
-    return content
-
-
-def _named(content: Block, kind: str) -> Iterable[tuple[str, Block]]:
-    for block in content.get(kind, []):
-        yield from block.items()
-
-
-def _module(folder: Path) -> Module:
-    variables: dict[str, Block] = {}
-    outputs: set[str] = set()
-    for path in sorted(folder.glob("*.tf")):
-        text = path.read_text(errors="replace")
-        if not re.search(r"^\s*(variable|output)\b", text, re.MULTILINE):
-            continue  # a large main.tf takes a second to parse
-        content = parse(path)
-        variables.update(_named(content, "variable"))
-        outputs.update(name for name, _ in _named(content, "output"))
-    return Module(folder, variables, frozenset(outputs))
-
-
-def _is_open(value: Any) -> bool:
+def is_open(value: Any) -> bool:
     """Whether an argument only shows where a value belongs: ``"<redacted>"``, ``["<key>"]``."""
+    if isinstance(value, dict):
+        return any(is_open(item) for item in value.values())
     if isinstance(value, list):
-        return any(_is_open(item) for item in value)
+        return any(is_open(item) for item in value)
     return isinstance(value, str) and bool(PLACEHOLDER.fullmatch(value))

@@ -14,6 +14,9 @@ RANDOM = ("hub_token", "cookie_secret")
 
 TLS = ("tls_certificate", "tls_key", "ca_certificate")
 
+MADE = (*RANDOM, *TLS)
+"""All that is made of what a module takes."""
+
 
 def complete(
     vault: Vault, name: str, secrets: Secrets, wanted: Collection[str], domain: str

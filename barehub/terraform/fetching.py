@@ -1,0 +1,73 @@
+"""What stands in the way of fetching a module, from what `terraform get` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from barehub.finding import ERROR, Finding
+from barehub.terraform.preflight import instead
+from barehub.terraform.recipe import Recipe
+from barehub.terraform.source import GIT, LOCAL
+
+_BOX = re.compile(r"^[│╷╵ ]+|\s+$", re.MULTILINE)
+_DIAGNOSTIC = re.compile(r"^Error: ", re.MULTILINE)
+_TELLING = re.compile(
+    r"fatal: .*|.*(?:Permission denied|Connection refused|Could not resolve|not found|timed out"
+    r"|Host key verification failed|No route to host|no such|does not exist|Could not find).*",
+    re.IGNORECASE,
+)
+_MISPLACED = re.compile(r"unreadable module (sub)?directory|subdirectory .* not found", re.I)
+
+
+def remote(recipe: Recipe) -> list[str]:
+    """The modules that do not stand on this disk to begin with."""
+    return [name for name in recipe.calls if recipe.source(name).kind != LOCAL]
+
+
+def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
+    """The modules that are not there, each with why and what to do.
+
+    :param said: by `terraform get`; empty when it did well, or did not have to run.
+    """
+    told = [_BOX.sub("", part) for part in _DIAGNOSTIC.split(said)[1:]]
+    found = {}
+    for name in recipe.calls:
+        about = next((text for text in told if f'"{name}"' in text or f"{name} " in text), "")
+        folder = recipe.folder(name)
+        source = recipe.source(name)
+        where = recipe.where(name, "source")
+        if source.kind == LOCAL and not folder.is_dir():
+            message = f"{name}: there is no folder {source.text}"
+            fix = f"mend its source; that is {folder.resolve()}"
+            found[name] = Finding("module.missing", ERROR, message, where, (fix,))
+        elif source.kind != LOCAL and not any(folder.glob("*.tf*")):
+            found[name] = _not_there(recipe, name, about or said, where)
+    return found
+
+
+def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
+    source = recipe.source(name)
+    if (recipe.folder(name).parent.is_dir() and source.subfolder) or _MISPLACED.search(said):
+        message = f"{name}: {source.shown} has no folder {source.subfolder}"
+        return Finding("module.missing", ERROR, message, where, instead(source.text))
+    lines = [line.strip() for line in said.splitlines() if _TELLING.search(line)]
+    reason = f": {lines[-1]}" if lines else ""
+    message = f"{name}: its module cannot be fetched from {source.host}{reason}"
+    if source.by_ssh:
+        user_and_host = f"git@{source.host}"
+        fixes: tuple[str, ...] = (
+            f"ssh -T {user_and_host}   # does your key let you in? to give the vault one: "
+            "invoke vault.set ssh.private_key < KEY",
+            f"{_over_https(source.repository)}   # if it is public",
+        )
+    elif source.kind == GIT:
+        fixes = (f"git ls-remote {source.repository}",)
+    else:
+        fixes = (f"cd {recipe.instance.folder} && terraform get",)
+    return Finding("module.unfetched", ERROR, message, where, fixes)
+
+
+def _over_https(repository: str) -> str:
+    path = re.sub(r"^ssh://", "", repository).partition("@")[2].replace(":", "/", 1)
+    return f'source = "git::https://{path}//…"'

@@ -1,0 +1,58 @@
+"""Parses Terraform files, by python-hcl2."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from barehub.errors import RecipeError
+
+Block = dict[str, Any]
+
+_loading = threading.Lock()
+
+
+def warm_up() -> None:
+    """Load the parser, which takes longer than to parse; the first time ever, seconds."""
+    with _loading:
+        import hcl2
+
+        hcl2.loads("")
+
+
+def parse(path: Path) -> Block:
+    """A Terraform file as python-hcl2 reads it, strings without their quotes.
+
+    :raises RecipeError: it is not HCL; names the line.
+    """
+    warm_up()
+    import hcl2
+    from hcl2.utils import SerializationOptions
+    from lark.exceptions import UnexpectedInput
+
+    options = SerializationOptions(
+        strip_string_quotes=True, with_comments=False, explicit_blocks=False
+    )
+    shown = "/".join(path.parts[-3:])
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            content: Block = hcl2.load(file, serialization_options=options)
+    except UnexpectedInput as error:
+        raise RecipeError(
+            f"{shown} line {error.line}, column {error.column}: this is not valid HCL",
+            f"terraform fmt {path}",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise RecipeError(
+            f"{shown} cannot be read: {str(reason).lower()}", f"ls -l {path}"
+        ) from None
+    return content
+
+
+def named(content: Block, kind: str) -> Iterable[tuple[str, Block]]:
+    """The blocks of one ``kind`` with a single label, by that."""
+    for block in content.get(kind, []):
+        yield from block.items()

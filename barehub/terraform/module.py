@@ -1,0 +1,69 @@
+"""What a module takes and gives, read from its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from barehub.errors import RecipeError
+from barehub.terraform.hcl import Block, named, parse
+
+_DECLARES = re.compile(r"^\s*(variable|output)\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module on this disk: the variables that it declares, the outputs that it has, and its
+    files' texts by their names."""
+
+    folder: Path
+    variables: Mapping[str, Block]
+    outputs: frozenset[str]
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def required(self) -> list[str]:
+        return [name for name, block in self.variables.items() if "default" not in block]
+
+
+def read(folder: Path) -> Module:
+    """The module in ``folder``.
+
+    :raises RecipeError: it is not there, or a file of it is not HCL; names the file and the line.
+    """
+    if not folder.is_dir():
+        raise RecipeError(f"there is no folder {folder}")
+    variables: dict[str, Block] = {}
+    outputs: set[str] = set()
+    files = {path.name: _text(path) for path in sorted(folder.glob("*.tf*"))}
+    files = {name: text for name, text in files.items() if name.endswith((".tf", ".tf.json"))}
+    for name, text in files.items():
+        if name.endswith(".json"):
+            content = _from_json(text)
+        elif _DECLARES.search(text):
+            content = parse(folder / name)
+        else:
+            continue  # a large main.tf takes a second to parse
+        variables.update(named(content, "variable"))
+        outputs.update(label for label, _ in named(content, "output"))
+    return Module(folder, variables, frozenset(outputs), files)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _from_json(text: str) -> Block:
+    """The blocks of a ``.tf.json`` as python-hcl2 gives those of a ``.tf``: lists of mappings."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}  # Terraform says it better
+    kinds = ("variable", "output")
+    return {kind: list(_listed(content.get(kind))) for kind in kinds if kind in content}
+
+
+def _listed(blocks: object) -> Iterable[object]:
+    return blocks if isinstance(blocks, list) else [blocks or {}]
