@@ -48,15 +48,17 @@ def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
 
 def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
     source = recipe.source(name)
+    fixes: tuple[str, ...]
     if (recipe.folder(name).parent.is_dir() and source.subfolder) or _MISPLACED.search(said):
         message = f"{name}: {source.shown} has no folder {source.subfolder}"
-        return Finding("module.missing", ERROR, message, where, instead(source.text))
+        fixes = instead(source.text) or (f"mend what stands behind // in {where}",)
+        return Finding("module.missing", ERROR, message, where, fixes)
     lines = [line.strip() for line in said.splitlines() if _TELLING.search(line)]
-    reason = f": {lines[-1]}" if lines else ""
+    reason = f": {lines[0]}" if lines else ""
     message = f"{name}: its module cannot be fetched from {source.host}{reason}"
     if source.by_ssh:
         user_and_host = f"git@{source.host}"
-        fixes: tuple[str, ...] = (
+        fixes = (
             f"ssh -T {user_and_host}   # does your key let you in? to give the vault one: "
             "invoke vault.set ssh.private_key < KEY",
             f"{_over_https(source.repository)}   # if it is public",

@@ -107,7 +107,8 @@ class _Look:
                     f"{call}: its module is written for Terraform 0.11, and newer ones do not "
                     f"read it ({file} line {line})",
                     self.recipe.where(call, "source"),
-                    instead(self.recipe.source(call).text),
+                    instead(self.recipe.source(call).text)
+                    or ("source = …   # a version of it for Terraform 0.12 or newer",),
                 )
                 return
 
@@ -148,9 +149,6 @@ class _Look:
     def _origins(self, call: str, name: str, module: Module) -> Iterator[str]:
         """Where the value of an argument that is not written can come from."""
         values = self.known.values or {}
-        if name in values:
-            yield f'{name} = "<vault>"   # the vault has variables.{name}'
-            return
         for other in _before(call, self.recipe.calls):
             if other in self.modules and name in self.modules[other].outputs:
                 yield f"{name} = module.{other}.{name}"
@@ -158,6 +156,9 @@ class _Look:
             if not is_open(self.recipe.calls[other].get(name, "<>")):
                 yield f"{name} = …   # as in {self.recipe.where(other, name)}"
                 return
+        if name in values:
+            yield f'{name} = "<vault>"   # the vault has variables.{name}'
+            return
         near = difflib.get_close_matches(name, list(values), n=1, cutoff=0.75)
         if near:
             yield f"the vault has variables.{near[0]}: is it that?"
@@ -298,7 +299,8 @@ class _Look:
 
 
 def instead(source: str) -> tuple[str, ...]:
-    """What to use in place of a module that today's Terraform does not read, or that is gone."""
+    """What to use in place of a module that today's Terraform does not read, or that is gone;
+    nothing where that is not known."""
     address = source.partition("?")[0].rstrip("/")
     for end, successor in SUCCESSORS.items():
         if address.endswith(end):
@@ -306,7 +308,7 @@ def instead(source: str) -> tuple[str, ...]:
                 f'source = "{successor}"',
                 "terraform/recipes/neurolibre.tf shows the arguments of that one",
             )
-    return ("use a version of the module for Terraform 0.12 or newer; its authors' changes tell",)
+    return ()
 
 
 def _before(call: str, calls: Collection[str]) -> list[str]:

@@ -139,10 +139,13 @@ class Recipe:
         fetched = base / ".terraform" / "modules"
         try:
             manifest = json.loads((fetched / "modules.json").read_text())
-            folders: dict[str, str] = {one["Key"]: one["Dir"] for one in manifest["Modules"]}
-            return base / folders[name]
-        except (OSError, KeyError):  # Terraform writes none when a module displeases it
-            return fetched / name / source.subfolder
+            entry: dict[str, str] = {one["Key"]: one for one in manifest["Modules"]}[name]
+            if source.same(entry["Source"]):
+                return base / entry["Dir"]
+        except (OSError, KeyError):
+            pass
+        # Terraform writes no manifest when a module displeases it, and leaves an older one
+        return fetched / name / source.subfolder
 
     def _line(self, module: str, argument: str) -> int:
         call = next((found for found in _CALL.finditer(self.text) if found["name"] == module), None)

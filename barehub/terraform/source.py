@@ -18,6 +18,9 @@ _GIT = re.compile(r"git::|git@|github\.com/|bitbucket\.org/|\S+\.git(//|\?|$)")
 _REGISTRY = re.compile(r"([\w-]+(\.[\w-]+)+(:\d+)?/)?[\w-]+/[\w-]+/[\w-]+(//.*)?")
 _HOST = re.compile(r"(?:\w+::)?(?:(?P<scheme>\w+)://)?(?:[^@/\s]+@)?(?P<host>[^:/\s]+)")
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]+):[^/@\s]+@|(?<=https://)[^/@\s]+@")
+_DECORATION = re.compile(
+    r"^(git::)?(\w+://)?(registry\.(terraform\.io|opentofu\.org)/)?|\.git(?=//|\?|$)"
+)
 _EXACT = re.compile(r"=?\s*v?\d+\.\d+\.\d+\S*")
 
 
@@ -74,6 +77,10 @@ class Source:
     def shown(self) -> str:
         """The source without a password that may stand in it."""
         return _PASSWORD.sub("…@", self.text)
+
+    def same(self, other: str) -> bool:
+        """Whether ``other`` is this source as Terraform writes it into its manifest."""
+        return _DECORATION.sub("", self.text) == _DECORATION.sub("", other)
 
     @property
     def pinned(self) -> bool:

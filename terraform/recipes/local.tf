@@ -22,7 +22,6 @@ module "binderhub" {
   ip             = module.provider.public_ip
   port           = module.provider.port
   domain         = module.dns.domain
-  admin_user     = module.provider.admin_user
   binder_version = "0.1.0"
 
   hub_token       = "<vault>"
