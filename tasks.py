@@ -227,5 +227,7 @@ def _help_first() -> None:
 
 
 _help_first()
-namespace = Collection(spawn, verify, teardown, recipe.check, list_, doctor, clean)
+namespace = Collection(
+    spawn, verify, teardown, recipe.check, recipe.import_recipe, list_, doctor, clean
+)
 namespace.add_collection(Collection.from_module(vault, name="vault"))

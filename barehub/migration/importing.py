@@ -37,17 +37,17 @@ def run(project: Project, vault: Vault, wish: Wish, interruptions: Interruptions
         planning = Planning(project, vault, wish, interruptions)
         plan = planning.plan(originals)
         past = old.past(originals, keys, planning.names, work.now)
-        changed = _write(project, vault, wish, plan, work.now)
+        changed = write(project, vault, wish, plan, work.now)
     opened = f"{len(originals)} file{'s' * (len(originals) != 1)}"
     console.step("git-crypt", f"{', '.join(key.origin for key in keys)} opened {opened}")
-    report = _Report(project, wish, plan, originals, past)
+    report = Report(project, wish, plan, originals, past)
     report.tell(old.closed(originals))
     if not changed:
         console.step(LABEL, "all of it was there already: nothing was written")
     report.show()
 
 
-def _write(
+def write(
     project: Project, vault: Vault, wish: Wish, plan: Plan, told: Callable[[str], None]
 ) -> bool:
     """Each file by one atomic write, so that after a kill the same import completes it; whether
@@ -72,7 +72,7 @@ def _write(
     return changed
 
 
-class _Report:
+class Report:
     """What came of an import, for a person, and for a script."""
 
     def __init__(
@@ -129,12 +129,12 @@ class _Report:
         read = [{"secret": path, "from": "NOT encrypted: read it"} for path in self._clear_recipe()]
         for title, items in (
             ("Before you commit", read),
-            ("Credentials", self._imported(known=False)),
+            ("Credentials", self.imported(known=False)),
             ("Only in history", self._past(known=False)),
             ("Known to them, perhaps no credential", self._known()),
             ("In clear, for everyone who ever could read the repository", self._exposed()),
         ):
-            if lines := [f"- [ ] {_listed(item)}" for item in items]:
+            if lines := [f"- [ ] {listed(item)}" for item in items]:
                 yield from ("", f"## {title}", "", *lines)
 
     def document(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class _Report:
                 for one in self.plan.places
             ],
             "not_encrypted": self._clear_recipe(),
-            "reissue": list(self._imported(known=False)),
+            "reissue": list(self.imported(known=False)),
             "perhaps_no_credential": list(self._known()),
             "only_in_history": list(self._past(known=False)),
             "in_clear": list(self._exposed()),
@@ -199,7 +199,7 @@ class _Report:
             return []
         return [self.project.relative(self.wish.instance.recipe)]
 
-    def _imported(self, *, known: bool) -> Iterator[dict[str, str]]:
+    def imported(self, *, known: bool) -> Iterator[dict[str, str]]:
         """What the last commit holds: credentials, or what is ``known`` to be none."""
         for one in self.plan.places:
             for key, value in one.values.items():
@@ -211,7 +211,7 @@ class _Report:
                 yield {"secret": f"a comment in line {line}", "from": shown(one.path)}
 
     def _known(self) -> Iterator[dict[str, str]]:
-        yield from self._imported(known=True)
+        yield from self.imported(known=True)
         yield from self._past(known=True)
 
     def _past(self, *, known: bool) -> Iterator[dict[str, str]]:
@@ -256,5 +256,5 @@ def _span(one: Exposed) -> str:
     return f"since {_commit(one.first)}{last}{copied}"
 
 
-def _listed(item: dict[str, str]) -> str:
+def listed(item: dict[str, str]) -> str:
     return f"{item['secret']} ({item['from']})"

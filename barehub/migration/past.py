@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from barehub.migration import git_crypt
 from barehub.migration.git_crypt import USERS, Key
@@ -37,12 +37,12 @@ class Past:
     given, and an ``incomplete`` repository has not all.
     """
 
-    deleted: Sequence[Version]
-    earlier: Mapping[tuple[str, str], Version]
-    exposed: Sequence[Exposed]
-    users: Sequence[str]
-    unread: int
-    incomplete: bool
+    deleted: Sequence[Version] = ()
+    earlier: Mapping[tuple[str, str], Version] = field(default_factory=dict)
+    exposed: Sequence[Exposed] = ()
+    users: Sequence[str] = ()
+    unread: int = 0
+    incomplete: bool = False
 
 
 class Look:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, interruptions, project, verb
+from barehub.tasks.verb import NAME, interruptions, project, vault, verb
 
 
 @verb(
@@ -24,3 +24,35 @@ def check(c: Context, name: str, json: bool = False, strict: bool = False) -> No
     from barehub import preflight
 
     preflight.check(project(), name, interruptions(), as_json=json, strict=strict)
+
+
+@verb(
+    positional=["path"],
+    help={
+        "path": "an instance's folder: main.tf, *openrc.sh, keys_cc.sh, terraform.tfstate, id_rsa",
+        "name": "what to call it here (default: as the folder is called)",
+        "keys": "another folder that holds the keys",
+        "replace": "what it holds replaces other values in the vault",
+        "json": "what to delete and to reissue as one JSON document on stdout",
+    },
+)
+def import_recipe(
+    c: Context, path: str, name: str = "", keys: str = "", replace: bool = False, json: bool = False
+) -> None:
+    """Take over an instance of the old procedure, with its secrets and its state.
+
+    The folder is left as it is; nothing is applied. Ends with a plan, and the list of what to
+    delete and to reissue on stdout.
+
+    Example: invoke import-recipe ../old/my-hub --keys ../my-keys
+    """
+    from pathlib import Path
+
+    from barehub.migration import taking_over
+    from barehub.migration.old_instance import OldInstance, name_for
+
+    folder = Path(path)
+    instance = project().instance(name_for(folder, name))
+    old = OldInstance(folder, Path(keys) if keys else None, instance)
+    with vault() as store:
+        taking_over.run(project(), store, old, interruptions(), replacing=replace, as_json=json)

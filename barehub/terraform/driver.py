@@ -6,6 +6,7 @@ logs their values and does not stream.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Sequence
@@ -113,6 +114,23 @@ class Terraform:
         )
         self._check(code, progress, label, "plan")
         return path, progress
+
+    def marked_only(self, plan: Path) -> set[str]:
+        """The addresses that a saved plan changes in nothing but that values become sensitive: what
+        was a literal comes from the vault now. Terraform asks no provider to do that.
+
+        :raises TerraformError: the plan cannot be read.
+        """
+        argv: list[str | Path] = [self.tool.path, "show", "-json", plan]
+        shown = process.run(argv, env=self.env, cwd=self.folder)  # holds secrets, in memory only
+        if shown.code != 0:
+            raise TerraformError("terraform cannot show its own plan")
+        return {
+            one["address"]
+            for one in json.loads(shown.stdout)["resource_changes"]
+            if one["change"]["actions"] == ["update"]
+            and one["change"]["before"] == one["change"]["after"]
+        }
 
     def apply(self, label: str, plan: Path) -> Progress:
         """Apply a saved plan, exactly.

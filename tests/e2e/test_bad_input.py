@@ -175,7 +175,7 @@ def test_a_key_that_the_vault_cannot_have(ready: Cli) -> None:
 
 @pytest.mark.parametrize(
     "task",
-    ["spawn", "verify", "teardown", "list", "doctor", "clean"]
+    ["spawn", "verify", "teardown", "list", "doctor", "clean", "check", "import-recipe"]
     + [f"vault.{verb}" for verb in ("init", "set", "edit", "show", "check")]
     + [f"vault.{verb}" for verb in ("login", "logout", "whoami", "rotate", "sync", "recipients")]
     + [
