@@ -5,11 +5,13 @@ Only invoke is imported here, so that `invoke --list` costs what bare invoke cos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from invoke.collection import Collection
 from invoke.context import Context
 
-from barehub.tasks import recipe, vault
-from barehub.tasks.verb import NAME, interruptions, project, verb
+from barehub.tasks import instance, recipe, vault
+from barehub.tasks.verb import NAME, interruptions, only, project, stage, verb
 
 # The three commands
 
@@ -19,11 +21,20 @@ from barehub.tasks.verb import NAME, interruptions, project, verb
         "name": f"{NAME} (default: the only one)",
         "recipe": "make instances/NAME/main.tf from terraform/recipes/RECIPE.tf if there is none",
         "yes": "do not ask before something that exists is replaced or destroyed",
+        "allow-replace": "an address that the guard lets go (repeatable)",
+        "from": "begin with this stage, and leave the earlier ones as they are",
         "timeout": "seconds that the endpoint may take to become ready (900)",
-    }
+    },
+    iterable=["allow_replace"],
 )
 def spawn(
-    c: Context, name: str = "", recipe: str = "", yes: bool = False, timeout: str = "900"
+    c: Context,
+    name: str = "",
+    recipe: str = "",
+    yes: bool = False,
+    timeout: str = "900",
+    allow_replace: Sequence[str] | None = None,
+    from_: str = "",
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -33,14 +44,15 @@ def spawn(
     """
     from barehub import pipeline
     from barehub.console import console
+    from barehub.run import Terms
 
-    name = name or _only("spawn")
+    name = name or only("spawn")
     endpoint = pipeline.spawn(
         project(),
         name,
         recipe=recipe or None,
         interruptions=interruptions(),
-        agreed=yes,
+        terms=Terms(yes, frozenset(allow_replace or ()), first=stage(from_)),
         seconds=_seconds(timeout),
     )
     console.exact(endpoint)
@@ -132,7 +144,7 @@ def teardown(c: Context, name: str = "", yes: bool = False) -> None:
     from barehub import pipeline
 
     pipeline.teardown(
-        project(), name or _only("teardown"), interruptions=interruptions(), agreed=yes
+        project(), name or only("teardown"), interruptions=interruptions(), agreed=yes
     )
 
 
@@ -142,26 +154,6 @@ def _seconds(text: str) -> float:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise UsageError(f"--timeout {text} is no number of seconds", "--timeout 900")
     return float(text)
-
-
-def _only(command: str) -> str:
-    """The only instance there is, for a command that was given no name."""
-    from barehub.console import console
-    from barehub.errors import UsageError
-
-    instances = project().instances()
-    alive = [i for i in instances if i.living] if command == "teardown" else []
-    names = [instance.name for instance in alive or instances]
-    if len(names) == 1:
-        return names[0]
-    if names and console.interactive:
-        return console.ask(f"which instance ({', '.join(names)})?", names)
-    if not names:
-        raise UsageError("there are no instances", "invoke spawn --name demo --recipe local")
-    raise UsageError(
-        f"{command} needs --name, one of: {', '.join(names)}",
-        f"invoke {command} --name {names[0]}",
-    )
 
 
 # The rest
@@ -230,4 +222,6 @@ _help_first()
 namespace = Collection(
     spawn, verify, teardown, recipe.check, recipe.import_recipe, list_, doctor, clean
 )
+for task in Collection.from_module(instance).tasks.values():
+    namespace.add_task(task)
 namespace.add_collection(Collection.from_module(vault, name="vault"))

@@ -95,9 +95,11 @@ class Journal:
                 begun.clear()
         return list(begun)
 
-    def last(self, *kinds: str) -> Event | None:
-        """The newest event of one of ``kinds`` in the instance's present life."""
-        return next((e for e in reversed(self.life()) if e["event"] in kinds), None)
+    def last(self, *kinds: str, **facts: Any) -> Event | None:
+        """The newest event of one of ``kinds`` in the instance's present life, with ``facts``."""
+        wanted = facts.items()
+        newest = reversed(self.life())
+        return next((e for e in newest if e["event"] in kinds and wanted <= e.items()), None)
 
 
 def _parse(line: str) -> Event | None:

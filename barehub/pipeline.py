@@ -24,7 +24,7 @@ from barehub.preparation import (
 )
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
-from barehub.run import Run
+from barehub.run import Run, Terms
 from barehub.stages import (
     apply_stages,
     destroy,
@@ -35,6 +35,18 @@ from barehub.terraform import hcl
 
 Step = Callable[[Run], None]
 
+PREPARATION: Sequence[Step] = (
+    read_recipe,
+    make_vault,
+    read_secrets,
+    open_state,
+    start_agent,
+    preflight,
+    fetch_modules,
+    complete_recipe,
+)
+"""What comes before Terraform plans. A state that cannot be unsealed stops all of it."""
+
 
 def spawn(
     project: Project,
@@ -42,12 +54,12 @@ def spawn(
     *,
     recipe: str | None,
     interruptions: Interruptions,
-    agreed: bool = False,
+    terms: Terms,
     seconds: float,
 ) -> str:
     """Make the instance what its recipe says, verify it, and return its endpoint.
 
-    :param agreed: nothing is asked before something that exists is replaced or destroyed
+    :param terms: what may be lost without a question, and what the guard lets go
     :param seconds: how long the endpoint may take to become ready
     :raises BarehubError: the class tells the part that failed
     """
@@ -55,20 +67,13 @@ def spawn(
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
     instance = prepare_recipe(project, name, recipe)
     steps: Sequence[Step] = (
-        read_recipe,
-        make_vault,
-        read_secrets,
-        start_agent,
-        preflight,
-        fetch_modules,
-        complete_recipe,
-        open_state,
+        *PREPARATION,
         apply_stages,
         record_endpoint,
         restart_if_dead,
         lambda run: verify_endpoint(run, seconds),
     )
-    _run(project, instance, "spawn", steps, interruptions, agreed)
+    _run(project, instance, "spawn", steps, interruptions, terms)
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
 
 
@@ -96,7 +101,7 @@ def teardown(
             f"invoke teardown --name {name} --yes",
         )
     steps: Sequence[Step] = (destroy, forget_instance)
-    _run(project, instance, "teardown", steps, interruptions, agreed=True)
+    _run(project, instance, "teardown", steps, interruptions, Terms(agreed=True))
     prove_gone(instance)
 
 
@@ -106,9 +111,9 @@ def _run(
     command: str,
     steps: Sequence[Step],
     interruptions: Interruptions,
-    agreed: bool,
+    terms: Terms,
 ) -> None:
-    with runs.opened(project, instance, command, interruptions, agreed=agreed) as run:
+    with runs.opened(project, instance, command, interruptions, terms) as run:
         instance.journal.add(command)
         try:
             for step in steps:

@@ -30,6 +30,20 @@ DISK_ROOM = 8 * 1024 * 1024
 """Bytes that must be free beside the recipe, where the sealed state is written."""
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What the person who starts a run allows it, beforehand."""
+
+    agreed: bool = False
+    """To lose what exists without being asked; what the guard holds back is not meant."""
+
+    allowed: frozenset[str] = frozenset()
+    """The addresses that the guard lets go."""
+
+    first: str = ""
+    """The stage to begin with; the earlier ones are left as they are."""
+
+
 @dataclass
 class Run:
     """What the steps of one run share."""
@@ -41,11 +55,12 @@ class Run:
     session: Session
     vault: Vault
     state: State
-    agreed: bool
-    """Whether the person has already said yes to losing something."""
+    terms: Terms = field(default_factory=Terms)
+    shown: dict[str, str] | None = None
+    """The plan that the person was shown: address to action; nothing before that."""
 
-    agreed_losses: set[str] = field(default_factory=set)
-    """The addresses of what the person agreed to lose in this run."""
+    losses: dict[str, str] = field(default_factory=dict)
+    """What of it the person agreed to lose."""
 
     env: dict[str, str] = field(default_factory=process.environment)
     secrets: Secrets = field(default_factory=lambda: Secrets({}, {}, {}, {}))
@@ -93,8 +108,7 @@ def opened(
     instance: Instance,
     command: str,
     interruptions: Interruptions,
-    *,
-    agreed: bool = False,
+    terms: Terms | None = None,
 ) -> Iterator[Run]:
     """A run on ``instance``.
 
@@ -119,7 +133,7 @@ def opened(
             raise
         vault = Vault(project.root, own.folder)
         state = State(own.state, instance.sealed_state, vault.seal)
-        run = Run(project, instance, interruptions, lock, own, vault, state, agreed)
+        run = Run(project, instance, interruptions, lock, own, vault, state, terms or Terms())
         failure: BaseException | None = None
         try:
             with interruptions.allowed():

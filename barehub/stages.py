@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from barehub import agreement
 from barehub.console import console
 from barehub.endpoint import target_of
 from barehub.errors import LeftoverError
@@ -27,31 +28,53 @@ from barehub.verify import verify
 
 
 def apply_stages(run: Run) -> None:
-    """Plan and apply each stage that changes, in order; at the end nothing may be left to do."""
+    """Show what will change, then apply each stage that does, in order; then nothing may be left.
+
+    A plan that changes one stage alone is applied as it was shown; otherwise each stage is planned
+    again when its turn has come.
+    """
     terraform = terraform_of(run)
-    known = set(STAGES)
-    if run.state.resources():
-        _, plan = terraform.plan("plan")
+    first = run.terms.first or STAGES[0]
+    stages = STAGES[STAGES.index(first) :]
+    forecast = terraform.forecast()
+    if forecast is None:
+        console.say("  how much there will be is only known as stages are made: each shows its own")
+    else:
+        path, plan = forecast
+        whole = plan
+        plan = agreement.from_stage(plan, first)
         if plan.empty:
             console.step("terraform", "nothing to change")
+            _converged(run, whole)
             return
-        _agree(run, plan)
-        known = {stage for stage in STAGES if plan.touching(stage)}
+        agreement.agree(run, plan, agreement.describe(run, terraform, path, plan))
+        run.shown = dict(plan.planned)
+        stages = tuple(stage for stage in stages if plan.touching(stage))
     run.changed = True
-    for stage in STAGES[:-1]:
-        if stage in known:
+    if forecast and len(stages) == 1 and not whole.beside(stages[0]):
+        _apply_plan(run, terraform, stages[0], path, plan)
+        _converged(run, terraform.plan("check")[1])
+        return
+    for stage in stages:
+        if stage != STAGES[-1]:
             _apply(run, terraform, stage, target=f"module.{stage}")
-    _apply_rest(run, terraform)
+    _converged(run, _apply_rest(run, terraform))
 
 
-def _apply_rest(run: Run, terraform: Terraform) -> None:
+def _apply_rest(run: Run, terraform: Terraform) -> Progress:
     """Apply the last stage, and what belongs to none (outputs, resources beside the modules).
 
     A plan without a target shows all that is left. When that is the last stage alone, it is that
-    stage's plan.
+    stage's plan. With ``--from`` the rest may be what is to be left as it is.
+
+    :returns: what terraform would change after that
     """
     last = STAGES[-1]
+    if run.terms.first:
+        _apply(run, terraform, last, target=f"module.{last}")
     path, left = terraform.plan(last)
+    if run.terms.first and left.planned:
+        return left
     if left.beside(last):
         _apply(run, terraform, last, target=f"module.{last}")
         path, left = terraform.plan("rest")
@@ -59,7 +82,17 @@ def _apply_rest(run: Run, terraform: Terraform) -> None:
     if not left.empty:
         _apply_plan(run, terraform, last, path, left)
         _, left = terraform.plan("check")
-    if not left.empty:
+    return left
+
+
+def _converged(run: Run, left: Progress) -> None:
+    """Tell what the run leaves undone; where that is nothing, the arguments are all applied."""
+    if left.empty:
+        for stage in STAGES:
+            agreement.remember(run, stage)
+    elif run.terms.first:
+        console.warn(f"left as they are: {', '.join(left.planned) or 'outputs'}")
+    else:
         console.warn(f"terraform would change again: {', '.join(left.planned) or 'outputs'}")
 
 
@@ -75,8 +108,10 @@ def _apply_plan(
     run: Run, terraform: Terraform, stage: str, path: Path, plan: Progress, meant: bool = False
 ) -> None:
     """Apply a saved plan; what it loses must be ``meant``, or agreed to."""
-    if not meant:
-        _agree(run, plan)
+    if not meant and run.shown is None:
+        agreement.agree(run, plan, agreement.describe(run, terraform, path, plan))
+    elif not meant:
+        agreement.hold(run, stage, plan)
     started = time.monotonic()
     run.instance.journal.add("stage", stage=stage)
     try:
@@ -86,26 +121,8 @@ def _apply_plan(
         raise
     if done.changes:
         console.step(stage, done.summary(), time.monotonic() - started)
-
-
-def _agree(run: Run, plan: Progress) -> None:
-    """Ask, once, before something that exists is lost.
-
-    What is tainted and was never whole holds nothing of anybody's yet.
-    """
-    never_whole = plan.tainted - run.instance.journal.made().keys()
-    known = run.agreed_losses | never_whole
-    losing = [address for address in plan.losing() if address not in known]
-    if not losing or run.agreed:
-        return
-    for address in losing:
-        console.say(f"  {plan.planned[address]}: {address}")
-    name = run.instance.name
-    what = "a resource" if len(losing) == 1 else f"{len(losing)} resources"
-    console.confirm(
-        f"this plan loses {what}; type {name} to go on:", name, f"invoke spawn --name {name} --yes"
-    )
-    run.agreed_losses.update(losing)
+    if not meant and stage in STAGES:
+        agreement.remember(run, stage)
 
 
 def restart_if_dead(run: Run) -> None:
@@ -129,10 +146,10 @@ def destroy(run: Run) -> None:
     for step in (
         read_recipe,
         read_secrets,
+        open_state,
         start_agent,
         fetch_modules,
         complete_recipe,
-        open_state,
     ):
         step(run)
     terraform = terraform_of(run)

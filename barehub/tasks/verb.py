@@ -99,6 +99,39 @@ def project() -> Project:
     return Project(Path(__file__).resolve().parent.parent.parent)
 
 
+def only(command: str) -> str:
+    """The only instance there is, for a command that was given no name."""
+    from barehub.console import console
+    from barehub.errors import UsageError
+
+    instances = project().instances()
+    alive = [i for i in instances if i.living] if command == "teardown" else []
+    names = [instance.name for instance in alive or instances]
+    if len(names) == 1:
+        return names[0]
+    if names and console.interactive:
+        return console.ask(f"which instance ({', '.join(names)})?", names)
+    if not names:
+        raise UsageError("there are no instances", "invoke spawn --name demo --recipe local")
+    raise UsageError(
+        f"{command} needs --name, one of: {', '.join(names)}",
+        f"invoke {command} --name {names[0]}",
+    )
+
+
+def stage(text: str) -> str:
+    """The name of a stage, or nothing.
+
+    :raises UsageError: it is another word.
+    """
+    from barehub.errors import UsageError
+    from barehub.project import STAGES
+
+    if text and text not in STAGES:
+        raise UsageError(f"there is no stage {text!r}", f"choose one of: {', '.join(STAGES)}")
+    return text
+
+
 @contextmanager
 def vault() -> Iterator[Vault]:
     """The vault, with a session of its own for what must not touch a disk."""

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import python_terraform
 
@@ -26,6 +27,9 @@ from barehub.terraform.state import State
 FLAG = python_terraform.IsFlagged
 POLL_SECONDS = 0.01
 SHOWN_DIAGNOSTICS = 3
+NOT_YET = ("Invalid for_each argument", "Invalid count argument")
+"""Errors of a plan that an applied earlier stage mends."""
+
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
@@ -99,6 +103,44 @@ class Terraform:
 
         :raises TerraformError: it could not be made.
         """
+        path, code, progress = self._plan(
+            label,
+            target=target or None,
+            replace=replace or None,
+            destroy=FLAG if destroy else None,
+        )
+        self._check(code, progress, label, "plan")
+        return path, progress
+
+    def forecast(self) -> tuple[Path, Progress] | None:
+        """Save a plan of the whole recipe; nothing when it can only be planned stage by stage.
+
+        That is so when how many of something there are depends on what an earlier stage makes.
+
+        :raises TerraformError: it could not be made for another reason.
+        """
+        path, code, progress = self._plan("plan")
+        if progress.errors and all(e.summary in NOT_YET for e in progress.errors):
+            return None
+        self._check(code, progress, "plan", "plan")
+        return path, progress
+
+    def explain(self, plan: Path) -> dict[str, Any]:
+        """All that Terraform tells of a saved plan, with **every value in clear**.
+
+        :raises TerraformError: it tells nothing.
+        """
+        argv = _CommandLine(self.tool.path).build("show", str(plan), json=FLAG)
+        done = process.run(argv, env=self.env, cwd=self.folder)
+        try:
+            document: dict[str, Any] = json.loads(done.text)
+        except ValueError:
+            raise TerraformError(
+                f"terraform show does not tell what is in a plan (exit code {done.code})"
+            ) from None
+        return document
+
+    def _plan(self, label: str, **options: object) -> tuple[Path, int, Progress]:
         path = self.scratch / f"{label}-{self._runs}.tfplan"
         code, progress = self._run(
             label,
@@ -107,13 +149,10 @@ class Terraform:
             input=False,
             state=self.state.plain,
             out=path,
-            target=target or None,
-            replace=replace or None,
-            destroy=FLAG if destroy else None,
             var_file=self.variables,
+            **options,
         )
-        self._check(code, progress, label, "plan")
-        return path, progress
+        return path, code, progress
 
     def marked_only(self, plan: Path) -> set[str]:
         """The addresses that a saved plan changes in nothing but that values become sensitive: what
@@ -121,13 +160,9 @@ class Terraform:
 
         :raises TerraformError: the plan cannot be read.
         """
-        argv: list[str | Path] = [self.tool.path, "show", "-json", plan]
-        shown = process.run(argv, env=self.env, cwd=self.folder)  # holds secrets, in memory only
-        if shown.code != 0:
-            raise TerraformError("terraform cannot show its own plan")
         return {
             one["address"]
-            for one in json.loads(shown.stdout)["resource_changes"]
+            for one in self.explain(plan)["resource_changes"]
             if one["change"]["actions"] == ["update"]
             and one["change"]["before"] == one["change"]["after"]
         }

@@ -71,6 +71,16 @@ class Recipe:
     def own_variables(self) -> set[str]:
         return {name for name, _ in named(self.content, "variable")}
 
+    @cached_property
+    def locals(self) -> Block:
+        """The root's own named values, as they are written."""
+        return {k: v for block in self.content.get("locals", []) for k, v in block.items()}
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """What the root's own variables are when nobody gives them a value."""
+        return {name: b.get("default") for name, b in named(self.content, "variable")}
+
     def source(self, name: str) -> Source:
         """Where the module that the recipe calls ``name`` comes from."""
         call = self.calls[name]

@@ -162,6 +162,11 @@ class State:
         outputs: dict[str, Any] = self._content().get("outputs", {})
         return {name: output["value"] for name, output in outputs.items()}
 
+    @property
+    def lineage(self) -> str:
+        """The random name of this state, the same through an instance's life; empty before it."""
+        return str(self._content().get("lineage", ""))
+
     def _content(self) -> dict[str, Any]:
         try:
             return _parse(self.plain.read_bytes()) or {}

@@ -1,0 +1,50 @@
+"""`invoke plan`: what a spawn would change, and nothing done."""
+
+from __future__ import annotations
+
+from barehub import agreement
+from barehub import run as runs
+from barehub.console import console
+from barehub.errors import RecipeError
+from barehub.pipeline import PREPARATION
+from barehub.plan import showing
+from barehub.plan.showing import Shown
+from barehub.preparation import terraform_of
+from barehub.process import Interruptions
+from barehub.project import Project
+
+
+def foresee(project: Project, name: str, interruptions: Interruptions, *, form: str) -> None:
+    """Print what the next spawn would change.
+
+    :param form: ``json``, ``markdown``, or empty for a person
+    :raises RecipeError: the recipe can only be planned as it is made.
+    """
+    project.terraform  # noqa: B018 - a missing tool is said first
+    instance = project.existing(name)
+    with runs.opened(project, instance, "plan", interruptions) as run:
+        for step in PREPARATION:
+            interruptions.check()
+            step(run)
+        terraform = terraform_of(run)
+        forecast = terraform.forecast()
+        if forecast is None:
+            raise RecipeError(
+                f"{name} cannot be planned as a whole: how much there will be is only known as "
+                "stages are made",
+                f"invoke spawn --name {name}   shows each stage before it is applied",
+            )
+        shown = agreement.describe(run, terraform, *forecast)
+    _print(shown, form)
+
+
+def _print(shown: Shown, form: str) -> None:
+    if form == "json":
+        console.out(showing.document(shown))
+    elif form == "markdown":
+        console.out(showing.markdown(shown))
+    else:
+        drawn = console.live
+        console.out(f"{shown.instance}: {shown.summary}")
+        for line in showing.table(shown, console.paint) if drawn else showing.lines(shown):
+            console.out(line)

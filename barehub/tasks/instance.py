@@ -1,0 +1,29 @@
+"""The verbs of an instance, beside the three commands."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from barehub.tasks.verb import NAME, interruptions, only, project, verb
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: the only one)",
+        "json": "one JSON document on stdout",
+        "markdown": "a comment for a pull request on stdout",
+    }
+)
+def plan(c: Context, name: str = "", json: bool = False, markdown: bool = False) -> None:
+    """Show what the next spawn would change, what it would lose, and why.
+
+    Example: invoke plan --name demo
+    Example: invoke plan --name demo --markdown > comment.md
+    """
+    from barehub import foresight
+    from barehub.errors import UsageError
+
+    if json and markdown:
+        raise UsageError("--json and --markdown are two things", "choose one of them")
+    form = "json" if json else "markdown" if markdown else ""
+    foresight.foresee(project(), name or only("plan"), interruptions(), form=form)
