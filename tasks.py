@@ -11,7 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from barehub.tasks import instance, recipe, vault
-from barehub.tasks.verb import NAME, interruptions, only, project, stage, verb
+from barehub.tasks.verb import NAME, WAIT, interruptions, only, project, stage, verb
 
 # The three commands
 
@@ -23,6 +23,7 @@ from barehub.tasks.verb import NAME, interruptions, only, project, stage, verb
         "yes": "do not ask before something that exists is replaced or destroyed",
         "allow-replace": "an address that the guard lets go (repeatable)",
         "from": "begin with this stage, and leave the earlier ones as they are",
+        "wait": WAIT,
         "timeout": "seconds that the endpoint may take to become ready (900)",
     },
     iterable=["allow_replace"],
@@ -35,6 +36,7 @@ def spawn(
     timeout: str = "900",
     allow_replace: Sequence[str] | None = None,
     from_: str = "",
+    wait: bool = False,
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -52,7 +54,7 @@ def spawn(
         name,
         recipe=recipe or None,
         interruptions=interruptions(),
-        terms=Terms(yes, frozenset(allow_replace or ()), first=stage(from_)),
+        terms=Terms(yes, frozenset(allow_replace or ()), stage(from_), wait),
         seconds=_seconds(timeout),
     )
     console.exact(endpoint)
@@ -134,9 +136,13 @@ def verify(
 
 
 @verb(
-    help={"name": f"{NAME} (default: the only one)", "yes": "do not ask for the name to be typed"}
+    help={
+        "name": f"{NAME} (default: the only one)",
+        "yes": "do not ask for the name to be typed",
+        "wait": WAIT,
+    }
 )
-def teardown(c: Context, name: str = "", yes: bool = False) -> None:
+def teardown(c: Context, name: str = "", yes: bool = False, wait: bool = False) -> None:
     """Destroy a hub in reverse order, and prove that nothing of it is left.
 
     Example: invoke teardown --name demo --yes
@@ -144,7 +150,11 @@ def teardown(c: Context, name: str = "", yes: bool = False) -> None:
     from barehub import pipeline
 
     pipeline.teardown(
-        project(), name or only("teardown"), interruptions=interruptions(), agreed=yes
+        project(),
+        name or only("teardown"),
+        interruptions=interruptions(),
+        agreed=yes,
+        wait=wait,
     )
 
 

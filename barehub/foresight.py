@@ -12,17 +12,21 @@ from barehub.plan.showing import Shown
 from barehub.preparation import terraform_of
 from barehub.process import Interruptions
 from barehub.project import Project
+from barehub.run import Terms
 
 
-def foresee(project: Project, name: str, interruptions: Interruptions, *, form: str) -> None:
+def foresee(
+    project: Project, name: str, interruptions: Interruptions, *, form: str, wait: bool
+) -> None:
     """Print what the next spawn would change.
 
     :param form: ``json``, ``markdown``, or empty for a person
+    :param wait: until nobody else has the instance
     :raises RecipeError: the recipe can only be planned as it is made.
     """
     project.terraform  # noqa: B018 - a missing tool is said first
     instance = project.existing(name)
-    with runs.opened(project, instance, "plan", interruptions) as run:
+    with runs.opened(project, instance, "plan", interruptions, Terms(wait=wait)) as run:
         for step in PREPARATION:
             interruptions.check()
             step(run)

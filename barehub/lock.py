@@ -36,8 +36,15 @@ class Holder:
         return cls(user, socket.gethostname(), os.getpid(), time.time(), command)
 
     @property
+    def here(self) -> bool:
+        """Whether it is on this machine, as far as the name of a machine tells."""
+        return self.host in (socket.gethostname(), "?")
+
+    @property
     def alive(self) -> bool:
         """Whether its process runs on this machine."""
+        if not self.here:
+            return False
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -47,7 +54,8 @@ class Holder:
         return self.pid > 0
 
     def __str__(self) -> str:
-        at = time.strftime("%H:%M:%S", time.localtime(self.since))
+        today = time.time() - self.since < 12 * 3600
+        at = time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", time.localtime(self.since))
         return f"{self.command!r} of {self.user}@{self.host} (process {self.pid}, since {at})"
 
 

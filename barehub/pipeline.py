@@ -87,7 +87,12 @@ def _warm_up() -> None:
 
 
 def teardown(
-    project: Project, name: str, *, interruptions: Interruptions, agreed: bool = False
+    project: Project,
+    name: str,
+    *,
+    interruptions: Interruptions,
+    agreed: bool = False,
+    wait: bool = False,
 ) -> None:
     """Destroy the instance in reverse order and prove that nothing of it is left.
 
@@ -101,7 +106,7 @@ def teardown(
             f"invoke teardown --name {name} --yes",
         )
     steps: Sequence[Step] = (destroy, forget_instance)
-    _run(project, instance, "teardown", steps, interruptions, Terms(agreed=True))
+    _run(project, instance, "teardown", steps, interruptions, Terms(agreed=True, wait=wait))
     prove_gone(instance)
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barehub import process, session
+from barehub import process, session, turn
 from barehub.console import console
-from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
-from barehub.lock import Holder, Lock
+from barehub.errors import BarehubError, LeftoverError, ToolError
+from barehub.lock import Lock
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Abandoned, Purpose, Session
@@ -42,6 +42,12 @@ class Terms:
 
     first: str = ""
     """The stage to begin with; the earlier ones are left as they are."""
+
+    wait: bool = False
+    """To wait until nobody else has the instance."""
+
+
+NOTHING = Terms()
 
 
 @dataclass
@@ -108,7 +114,7 @@ def opened(
     instance: Instance,
     command: str,
     interruptions: Interruptions,
-    terms: Terms | None = None,
+    terms: Terms = NOTHING,
 ) -> Iterator[Run]:
     """A run on ``instance``.
 
@@ -123,7 +129,7 @@ def opened(
             f"df -h {instance.folder}",
         )
     with interruptions.held():
-        lock = _locked(instance, command)
+        lock = turn.take(instance, command, interruptions, wait=terms.wait)
         try:
             with interruptions.allowed():
                 swept(awaited=(str(project.root), instance.name))
@@ -133,7 +139,7 @@ def opened(
             raise
         vault = Vault(project.root, own.folder)
         state = State(own.state, instance.sealed_state, vault.seal)
-        run = Run(project, instance, interruptions, lock, own, vault, state, terms or Terms())
+        run = Run(project, instance, interruptions, lock, own, vault, state, terms)
         failure: BaseException | None = None
         try:
             with interruptions.allowed():
@@ -156,20 +162,6 @@ def _close(run: Run, failure: BaseException | None) -> None:
         console.warn(error.problem if isinstance(error, BarehubError) else str(error))
         for hint in error.hints if isinstance(error, BarehubError) else ():
             console.hint(hint)
-
-
-def _locked(instance: Instance, command: str) -> Lock:
-    lock = Lock(instance.lock)
-    if holder := lock.acquire(Holder.me(command)):
-        raise UsageError(f"{instance.name} is in use by {holder}", _advice(lock, holder))
-    return lock
-
-
-def _advice(lock: Lock, holder: Holder) -> str:
-    if holder.alive:
-        return "wait for it to end"
-    keepers = ", ".join(f"{name} (process {pid})" for pid, name in lock.keepers()) or "terraform"
-    return f"that run was killed; what it started is still at work, wait for it: {keepers}"
 
 
 def swept(awaited: tuple[str, str] | None = None) -> None:

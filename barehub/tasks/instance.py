@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, interruptions, only, project, verb
+from barehub.tasks.verb import NAME, WAIT, interruptions, only, project, verb
 
 
 @verb(
@@ -12,9 +12,12 @@ from barehub.tasks.verb import NAME, interruptions, only, project, verb
         "name": f"{NAME} (default: the only one)",
         "json": "one JSON document on stdout",
         "markdown": "a comment for a pull request on stdout",
+        "wait": WAIT,
     }
 )
-def plan(c: Context, name: str = "", json: bool = False, markdown: bool = False) -> None:
+def plan(
+    c: Context, name: str = "", json: bool = False, markdown: bool = False, wait: bool = False
+) -> None:
     """Show what the next spawn would change, what it would lose, and why.
 
     Example: invoke plan --name demo
@@ -26,4 +29,19 @@ def plan(c: Context, name: str = "", json: bool = False, markdown: bool = False)
     if json and markdown:
         raise UsageError("--json and --markdown are two things", "choose one of them")
     form = "json" if json else "markdown" if markdown else ""
-    foresight.foresee(project(), name or only("plan"), interruptions(), form=form)
+    foresight.foresee(project(), name or only("plan"), interruptions(), form=form, wait=wait)
+
+
+@verb(
+    help={"name": f"{NAME} (default: the only one)", "yes": "do not ask for the name to be typed"}
+)
+def unlock(c: Context, name: str = "", yes: bool = False) -> None:
+    """Show who has an instance, and let the lock of a machine that died go.
+
+    A run that is at work on this machine is never unlocked.
+
+    Example: invoke unlock --name demo
+    """
+    from barehub import turn
+
+    turn.free(project().existing(name or only("unlock")), agreed=yes)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from barehub.vault.store import Vault
 
 NAME = "the instance: a DNS label, a folder under instances/"
+WAIT = "wait until nobody else has the instance, instead of failing"
 
 
 def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
