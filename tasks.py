@@ -11,7 +11,18 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from barehub.tasks import instance, recipe, vault
-from barehub.tasks.verb import NAME, WAIT, interruptions, only, project, stage, verb
+from barehub.tasks.verb import (
+    NAME,
+    STAGE_TIMEOUT,
+    WAIT,
+    interruptions,
+    only,
+    project,
+    seconds,
+    stage,
+    stage_limit,
+    verb,
+)
 
 # The three commands
 
@@ -24,6 +35,7 @@ from barehub.tasks.verb import NAME, WAIT, interruptions, only, project, stage, 
         "allow-replace": "an address that the guard lets go (repeatable)",
         "from": "begin with this stage, and leave the earlier ones as they are",
         "wait": WAIT,
+        "stage-timeout": STAGE_TIMEOUT,
         "timeout": "seconds that the endpoint may take to become ready (900)",
     },
     iterable=["allow_replace"],
@@ -37,6 +49,7 @@ def spawn(
     allow_replace: Sequence[str] | None = None,
     from_: str = "",
     wait: bool = False,
+    stage_timeout: str = "",
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -54,8 +67,14 @@ def spawn(
         name,
         recipe=recipe or None,
         interruptions=interruptions(),
-        terms=Terms(yes, frozenset(allow_replace or ()), stage(from_), wait),
-        seconds=_seconds(timeout),
+        terms=Terms(
+            agreed=yes,
+            allowed=frozenset(allow_replace or ()),
+            first=stage(from_),
+            wait=wait,
+            stage_seconds=stage_limit(stage_timeout),
+        ),
+        seconds=seconds("timeout", timeout),
     )
     console.exact(endpoint)
     console.say(f"stop it with: invoke teardown --name {name}")
@@ -124,7 +143,7 @@ def verify(
             vantage=vantage,
             hub=jupyterhub,
             resolver=resolver,
-            seconds=_seconds(timeout) if wait else 0,
+            seconds=seconds("timeout", timeout) if wait else 0,
             launch=launch,
             repo=repo,
             strict=strict,
@@ -140,30 +159,25 @@ def verify(
         "name": f"{NAME} (default: the only one)",
         "yes": "do not ask for the name to be typed",
         "wait": WAIT,
+        "stage-timeout": STAGE_TIMEOUT,
     }
 )
-def teardown(c: Context, name: str = "", yes: bool = False, wait: bool = False) -> None:
+def teardown(
+    c: Context, name: str = "", yes: bool = False, wait: bool = False, stage_timeout: str = ""
+) -> None:
     """Destroy a hub in reverse order, and prove that nothing of it is left.
 
     Example: invoke teardown --name demo --yes
     """
     from barehub import pipeline
+    from barehub.run import Terms
 
     pipeline.teardown(
         project(),
         name or only("teardown"),
         interruptions=interruptions(),
-        agreed=yes,
-        wait=wait,
+        terms=Terms(agreed=yes, wait=wait, stage_seconds=stage_limit(stage_timeout)),
     )
-
-
-def _seconds(text: str) -> float:
-    from barehub.errors import UsageError
-
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise UsageError(f"--timeout {text} is no number of seconds", "--timeout 900")
-    return float(text)
 
 
 # The rest

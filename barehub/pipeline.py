@@ -10,7 +10,7 @@ from barehub import leftovers
 from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
-from barehub.errors import BarehubError, Interrupted, LeftoverError
+from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError
 from barehub.preflight import preflight
 from barehub.preparation import (
     complete_recipe,
@@ -24,7 +24,7 @@ from barehub.preparation import (
 )
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
-from barehub.run import Run, Terms
+from barehub.run import NOTHING, Run, Terms
 from barehub.stages import (
     apply_stages,
     destroy,
@@ -91,22 +91,21 @@ def teardown(
     name: str,
     *,
     interruptions: Interruptions,
-    agreed: bool = False,
-    wait: bool = False,
+    terms: Terms = NOTHING,
 ) -> None:
     """Destroy the instance in reverse order and prove that nothing of it is left.
 
     :raises LeftoverError: something is
     """
     instance = project.existing(name)
-    if not agreed:
+    if not terms.agreed:
         console.confirm(
             f"this destroys {name} and all that people have in it; type its name to go on:",
             name,
             f"invoke teardown --name {name} --yes",
         )
     steps: Sequence[Step] = (destroy, forget_instance)
-    _run(project, instance, "teardown", steps, interruptions, Terms(agreed=True, wait=wait))
+    _run(project, instance, "teardown", steps, interruptions, terms)
     prove_gone(instance)
 
 
@@ -128,11 +127,11 @@ def _run(
             problem = error.problem if isinstance(error, BarehubError) else repr(error)
             with contextlib.suppress(BarehubError):  # what failed first is what is told
                 instance.journal.add("failed", command=command, problem=problem)
+            again = f"invoke {command} --name {instance.name}   goes on from here"
             if isinstance(error, Interrupted):
-                again = f"invoke {command} --name {instance.name}"
-                raise Interrupted(
-                    f"{command} was interrupted", f"{again}   goes on from here"
-                ) from None
+                raise Interrupted(f"{command} was interrupted", again) from None
+            if isinstance(error, NotReadyError) and not error.hints:
+                raise NotReadyError(error.problem, again) from None
             raise
         instance.journal.add("up" if command == "spawn" else "destroyed")
 

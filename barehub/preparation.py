@@ -218,4 +218,5 @@ def terraform_of(run: Run) -> Terraform:
         variables=run.variables,
         variables_fds=run.variables_fds,
         notice=run.instance.journal.resource,
+        seconds=run.terms.stage_seconds,
     )

@@ -326,10 +326,23 @@ class Interruptions:
             self._told = True
             child.send_signal(signal.SIGINT)
             self._untold.append("interrupted: terraform is asked to stop, then the run ends")
-        elif self.count == 2:
+        elif self.count <= 2:
             self._untold.append("still waiting: one more abandons what is under way, unrecorded")
         elif self.count == 3:
             child.send_signal(signal.SIGINT)
+
+    def end_child(self) -> bool:
+        """Ask the guarded child to stop, as the first signal does; false when it was asked."""
+        if self._child is None or self._told:
+            return False
+        self._told = True
+        self._child.send_signal(signal.SIGINT)
+        return True
+
+    def abandon_child(self) -> None:
+        """Have the guarded child leave what is under way, as the third signal does."""
+        if self._child is not None:
+            self._child.send_signal(signal.SIGINT)
 
     def tell(self) -> None:
         """Print what the signals did; a handler itself must not, it may interrupt a print."""

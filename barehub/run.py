@@ -46,6 +46,9 @@ class Terms:
     wait: bool = False
     """To wait until nobody else has the instance."""
 
+    stage_seconds: float = 0
+    """How long Terraform may take for each stage; 0 means as long as it likes."""
+
 
 NOTHING = Terms()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from barehub import agreement
@@ -50,6 +51,7 @@ def apply_stages(run: Run) -> None:
         agreement.agree(run, plan, agreement.describe(run, terraform, path, plan))
         run.shown = dict(plan.planned)
         stages = tuple(stage for stage in stages if plan.touching(stage))
+        _tell_where(run, stages)
     run.changed = True
     if forecast and len(stages) == 1 and not whole.beside(stages[0]):
         _apply_plan(run, terraform, stages[0], path, plan)
@@ -59,6 +61,15 @@ def apply_stages(run: Run) -> None:
         if stage != STAGES[-1]:
             _apply(run, terraform, stage, target=f"module.{stage}")
     _converged(run, _apply_rest(run, terraform))
+
+
+def _tell_where(run: Run, stages: Sequence[str]) -> None:
+    """Say so when the last run stopped in a stage, and this one goes on there."""
+    last = run.instance.journal.last("stage", "stage-done", "up", "destroyed")
+    if last and last["event"] == "stage" and stages:
+        done = STAGES[: STAGES.index(stages[0])]
+        rest = f"; as they should be: {', '.join(done)}" if done else ""
+        console.say(f"  the last run stopped in {last['stage']}; on from {stages[0]}{rest}")
 
 
 def _apply_rest(run: Run, terraform: Terraform) -> Progress:
@@ -119,6 +130,7 @@ def _apply_plan(
     except BaseException:
         console.failed(stage, "stopped", time.monotonic() - started)
         raise
+    run.instance.journal.add("stage-done", stage=stage)
     if done.changes:
         console.step(stage, done.summary(), time.monotonic() - started)
     if not meant and stage in STAGES:

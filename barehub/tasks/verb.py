@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "the instance: a DNS label, a folder under instances/"
 WAIT = "wait until nobody else has the instance, instead of failing"
+STAGE_TIMEOUT = "seconds that terraform may take for each stage (no limit)"
 
 
 def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
@@ -118,6 +119,23 @@ def only(command: str) -> str:
         f"{command} needs --name, one of: {', '.join(names)}",
         f"invoke {command} --name {names[0]}",
     )
+
+
+def seconds(option: str, text: str) -> float:
+    """A number of seconds.
+
+    :raises UsageError: ``text`` is none, or 0.
+    """
+    from barehub.errors import UsageError
+
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UsageError(f"--{option} {text} is no number of seconds", f"--{option} 900")
+    return float(text)
+
+
+def stage_limit(text: str) -> float:
+    """What ``--stage-timeout`` says; 0 when it was not given."""
+    return seconds("stage-timeout", text) if text else 0
 
 
 def stage(text: str) -> str:

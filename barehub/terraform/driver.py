@@ -18,9 +18,10 @@ import python_terraform
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import TerraformError
+from barehub.errors import NotReadyError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
+from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
 
@@ -79,6 +80,9 @@ class Terraform:
     variables: str | None = None
     variables_fds: Sequence[int] = ()
     notice: Notice = lambda kind, address, action, id: None
+    seconds: float = 0
+    """How long each command may take; 0 means as long as it likes."""
+
     _runs: int = field(default=0, init=False)
 
     def get(self) -> str:
@@ -187,7 +191,7 @@ class Terraform:
         if code == 0:
             return
         self._show(progress)
-        where = f"stage {label}" if label in STAGES else "the whole recipe"
+        where = _where(label)
         if not progress.errors:
             raise TerraformError(f"{where}: terraform {command} failed with exit code {code}")
         problem, hints = _own_words(progress.errors[0])
@@ -204,6 +208,7 @@ class Terraform:
     def _run(self, label: str, command: str, *args: str, **options: object) -> tuple[int, Progress]:
         """One command to its end, interrupted at most once; its exit code and what it did.
 
+        :raises NotReadyError: its time was over, and it was stopped.
         :raises Interrupted: a signal came meanwhile, whatever Terraform made of it.
         """
         argv = _CommandLine(self.tool.path).build(command, *args, **options)
@@ -223,6 +228,7 @@ class Terraform:
                 # what the command before this one changed is sealed while this one starts
                 self.state.keep(at_once=True)
                 rest, running = b"", True
+                deadline = Deadline(self.seconds, self.interruptions)
                 while running:
                     running = not _ended(child)
                     *lines, rest = (rest + tail.read()).split(b"\n")
@@ -233,10 +239,19 @@ class Terraform:
                     else:
                         work.go_on()
                     self.interruptions.tell()
+                    deadline.watch()
                     self.state.keep()
             self.state.adopt_errored()
         self.interruptions.check()
+        if deadline.passed and child.returncode != 0:
+            raise NotReadyError(
+                f"{_where(label)}: terraform {command} did not end within {self.seconds:.0f} s"
+            )
         return child.returncode, progress
+
+
+def _where(label: str) -> str:
+    return f"stage {label}" if label in STAGES else "the whole recipe"
 
 
 def _own_words(error: Diagnostic) -> tuple[str, list[str]]:

@@ -74,6 +74,28 @@ def test_a_lost_terminal_stops_nothing(ready: Cli) -> None:
     assert (ready.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
 
 
+def test_a_stage_that_hangs_ends_at_its_deadline_and_is_where_the_next_run_goes_on(
+    cli: Cli,
+) -> None:
+    folder = cli.instance("demo")
+    slow_cloud.make(folder)
+    dns = folder / "modules" / "dns" / "main.tf"
+    dns.write_text(dns.read_text().replace("/log", "/log; test -e ${path.root}/mended || sleep 60"))
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
+    hung = cli("spawn", "--name", "demo", "--timeout", "1", "--stage-timeout", "5")
+    assert hung.code == 8, hung
+    assert "error: stage dns: terraform apply did not end within 5 s" in hung.err
+    assert "hint: invoke spawn --name demo   goes on from here" in hung.err
+    assert sessions() == []
+    (folder / "mended").touch()
+    again = cli("spawn", "--name", "demo", "--timeout", "1")
+    assert again.code == 8, again
+    assert "the last run stopped in dns; on from dns; as they should be: provider" in again.err
+    assert "replace: module.dns.terraform_data.record (tainted" in again.err
+    assert (folder / "log").read_text() == "provider\ndns\ndns\nbinderhub\n"
+
+
 def test_a_second_run_is_told_who_is_at_it(ready: Cli) -> None:
     run = _spawn(ready)
     second = ready("teardown", "--name", "demo", "--yes")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pytest
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import BarehubError, Interrupted, TerraformError
+from barehub.errors import BarehubError, Interrupted, NotReadyError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import Project
+from barehub.terraform import deadline
 from barehub.terraform.driver import Terraform
 from barehub.terraform.state import State
 
@@ -96,6 +98,11 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, own_home: Path) -> Bench:
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def bench_of(tmp_path: Path, own_home: Path) -> Callable[[str], Bench]:
+    return lambda command: Bench(tmp_path, command)
 
 
 def test_stages_are_applied_from_saved_plans_and_converge(bench: Bench) -> None:
@@ -248,3 +255,50 @@ def test_a_signal_ends_terraform_in_order(
     sealed = json.loads((root / "demo" / "terraform.tfstate.sops").read_text())
     status = {r["name"]: r["instances"][0].get("status") for r in sealed["resources"]}
     assert status["record"] == "tainted"
+
+
+DEAF = "trap '' INT TERM; echo begun > ${path.root}/begun; sleep 60 & wait; sleep 60"
+
+
+def test_a_command_that_takes_too_long_is_stopped_in_order(
+    bench_of: Callable[[str], Bench],
+) -> None:
+    bench = bench_of("sleep 60")
+    bench.terraform.seconds = 2
+    started = time.monotonic()
+    with pytest.raises(NotReadyError, match="stage dns: terraform apply did not end within 2 s"):
+        bench.up()
+    assert time.monotonic() - started < 30
+    assert ("failed", "module.dns.terraform_data.record") in bench.told
+    assert "module.dns.terraform_data.record" in bench.state.resources()  # and tainted
+    assert not bench.interruptions.count
+
+
+def test_what_does_not_heed_it_is_left(
+    bench_of: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "GRACE_SECONDS", 2.0)
+    bench = bench_of(DEAF)
+    bench.terraform.seconds = 2
+    started = time.monotonic()
+    with pytest.raises(NotReadyError):
+        bench.up()
+    assert time.monotonic() - started < 30
+    assert (bench.folder / "begun").exists()
+    assert "module.provider.terraform_data.ip" in bench.state.resources()
+
+
+def test_a_sleeping_machine_costs_nothing(bench_of: Callable[[str], Bench]) -> None:
+    """A suspended process is as near as a test comes to a closed lid."""
+    bench = bench_of("echo begun > ${path.root}/begun; sleep 3")
+    sleeper = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            f"while ! test -e {bench.folder}/begun; do sleep 0.05; done; "
+            f"kill -STOP {os.getpid()}; sleep 2; kill -CONT {os.getpid()}",
+        ],
+    )
+    bench.up()
+    sleeper.wait()
+    assert not bench.terraform.plan("rest")[1].planned
