@@ -34,6 +34,7 @@ from barehub.tasks.verb import (
         "yes": "do not ask before something that exists is replaced or destroyed",
         "allow-replace": "an address that the guard lets go (repeatable)",
         "from": "begin with this stage, and leave the earlier ones as they are",
+        "recover": "after a crash: replace what is half made and import, without asking",
         "wait": WAIT,
         "stage-timeout": STAGE_TIMEOUT,
         "timeout": "seconds that the endpoint may take to become ready (900)",
@@ -50,6 +51,7 @@ def spawn(
     from_: str = "",
     wait: bool = False,
     stage_timeout: str = "",
+    recover: bool = False,
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -72,6 +74,7 @@ def spawn(
             allowed=frozenset(allow_replace or ()),
             first=stage(from_),
             wait=wait,
+            recover=recover,
             stage_seconds=stage_limit(stage_timeout),
         ),
         seconds=seconds("timeout", timeout),
@@ -158,12 +161,18 @@ def verify(
     help={
         "name": f"{NAME} (default: the only one)",
         "yes": "do not ask for the name to be typed",
+        "recover": "after the state was lost: import what was made, then destroy it",
         "wait": WAIT,
         "stage-timeout": STAGE_TIMEOUT,
     }
 )
 def teardown(
-    c: Context, name: str = "", yes: bool = False, wait: bool = False, stage_timeout: str = ""
+    c: Context,
+    name: str = "",
+    yes: bool = False,
+    wait: bool = False,
+    stage_timeout: str = "",
+    recover: bool = False,
 ) -> None:
     """Destroy a hub in reverse order, and prove that nothing of it is left.
 
@@ -176,7 +185,9 @@ def teardown(
         project(),
         name or only("teardown"),
         interruptions=interruptions(),
-        terms=Terms(agreed=yes, wait=wait, stage_seconds=stage_limit(stage_timeout)),
+        terms=Terms(
+            agreed=yes, recover=recover, wait=wait, stage_seconds=stage_limit(stage_timeout)
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barehub import agreement
+from barehub import agreement, recovery
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError
@@ -30,6 +30,7 @@ def foresee(
         for step in PREPARATION:
             interruptions.check()
             step(run)
+        recovery.tell(recovery.account(run))
         terraform = terraform_of(run)
         forecast = terraform.forecast()
         if forecast is None:

@@ -19,6 +19,9 @@ Event = dict[str, Any]
 FREE_TEXT = {"problem", "id"}
 """Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
 
+ENDS = ("resource-done", "resource-failed", "resource-imported", "resource-forgotten")
+"""After these it is known what became of a resource whose making had begun."""
+
 
 class Journal:
     """An append-only list of events; each has ``at`` (Unix seconds) and ``event`` (its kind)."""
@@ -77,9 +80,11 @@ class Journal:
         for event in self.life():
             if event["event"] == "destroyed":
                 made.clear()
-            elif event["event"] == "resource-done" and event.get("action") == "delete":
+            elif event["event"] == "resource-forgotten" or (
+                event["event"] == "resource-done" and event.get("action") == "delete"
+            ):
                 made.pop(event["address"], None)
-            elif event["event"] == "resource-done":
+            elif event["event"] in ("resource-done", "resource-imported"):
                 made[event["address"]] = event.get("id", "")
         return made
 
@@ -89,7 +94,7 @@ class Journal:
         for event in self.life():
             if event["event"] == "resource-start" and event.get("action") == "create":
                 begun[event["address"]] = None
-            elif event["event"] in ("resource-done", "resource-failed"):
+            elif event["event"] in ENDS:
                 begun.pop(event["address"], None)
             elif event["event"] in ("destroyed", "up"):
                 begun.clear()

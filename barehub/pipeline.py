@@ -24,6 +24,7 @@ from barehub.preparation import (
 )
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
+from barehub.recovery import recover, tell_cut_off
 from barehub.run import NOTHING, Run, Terms
 from barehub.stages import (
     apply_stages,
@@ -68,6 +69,7 @@ def spawn(
     instance = prepare_recipe(project, name, recipe)
     steps: Sequence[Step] = (
         *PREPARATION,
+        recover,
         apply_stages,
         record_endpoint,
         restart_if_dead,
@@ -118,6 +120,7 @@ def _run(
     terms: Terms,
 ) -> None:
     with runs.opened(project, instance, command, interruptions, terms) as run:
+        tell_cut_off(instance)
         instance.journal.add(command)
         try:
             for step in steps:

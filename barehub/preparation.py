@@ -172,33 +172,22 @@ def _generate(run: Run) -> None:
 def open_state(run: Run) -> None:
     """Unseal the state into the session.
 
+    :raises VaultError: it cannot be unsealed; nothing else is done then.
     :raises TerraformError: there is none, although the journal knows of resources: making them
         again would leave those behind.
     """
     run.state.open(run.vault.unseal)
     made = run.instance.journal.made()
-    if made and not run.state.plain.exists():
+    if made and not run.state.plain.exists() and not run.terms.recover:
         sealed = run.project.relative(run.instance.sealed_state)
         journal = run.project.relative(run.instance.journal.path)
         told = ", ".join(f"{address} ({id})" if id else address for address, id in made.items())
         raise TerraformError(
             f"{sealed} is gone, but these were made and not destroyed: {told}",
             f"git checkout {sealed}",
+            f"if it is lost: invoke {run.command} --name {run.instance.name} --recover",
             f"if you have removed them all by hand: rm {journal}",
         )
-    _account(run, made)
-
-
-def _account(run: Run, made: dict[str, str]) -> None:
-    """See what became of all that runs made, and of what they were making when they were killed."""
-    begun = run.instance.journal.unfinished()
-    for address in run.state.taint(begun):
-        console.warn(f"{address} was never finished, because a run was killed: it is made again")
-    known = run.state.resources()
-    for address in [*made, *begun]:
-        if address not in known:
-            id = f" ({made[address]})" if made.get(address) else ""
-            console.warn(f"the state does not know of {address}{id}, which a run made or began")
 
 
 def _recipe(run: Run) -> recipes.Recipe:

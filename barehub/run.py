@@ -49,6 +49,9 @@ class Terms:
     stage_seconds: float = 0
     """How long Terraform may take for each stage; 0 means as long as it likes."""
 
+    recover: bool = False
+    """To do without asking what is safe after a crash: replace what is half made, import."""
+
 
 NOTHING = Terms()
 
@@ -64,7 +67,8 @@ class Run:
     session: Session
     vault: Vault
     state: State
-    terms: Terms = field(default_factory=Terms)
+    command: str
+    terms: Terms = NOTHING
     shown: dict[str, str] | None = None
     """The plan that the person was shown: address to action; nothing before that."""
 
@@ -142,7 +146,7 @@ def opened(
             raise
         vault = Vault(project.root, own.folder)
         state = State(own.state, instance.sealed_state, vault.seal)
-        run = Run(project, instance, interruptions, lock, own, vault, state, terms)
+        run = Run(project, instance, interruptions, lock, own, vault, state, command, terms)
         failure: BaseException | None = None
         try:
             with interruptions.allowed():

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from barehub import agreement
+from barehub import agreement, recovery
 from barehub.console import console
 from barehub.endpoint import target_of
 from barehub.errors import LeftoverError
@@ -152,7 +152,8 @@ def restart_if_dead(run: Run) -> None:
 
 def destroy(run: Run) -> None:
     """Destroy stage by stage, last one first, and then whatever else the state knows."""
-    if not run.instance.living and not run.instance.journal.made():
+    journal = run.instance.journal
+    if not (run.instance.living or journal.made() or journal.unfinished()):
         console.step("terraform", "there is no state: nothing to destroy")
         return
     for step in (
@@ -164,6 +165,8 @@ def destroy(run: Run) -> None:
         complete_recipe,
     ):
         step(run)
+    found = recovery.account(run)
+    recovery.settle(run, found)
     terraform = terraform_of(run)
     for stage in reversed(STAGES):
         if any(address.startswith(f"module.{stage}.") for address in run.state.resources()):
@@ -175,6 +178,8 @@ def destroy(run: Run) -> None:
             f"terraform still knows of {', '.join(left)}",
             f"invoke teardown --name {run.instance.name}",
         )
+    if found.in_a_cloud:
+        raise recovery.unfound(run, found.in_a_cloud)
 
 
 def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:

@@ -45,3 +45,19 @@ def unlock(c: Context, name: str = "", yes: bool = False) -> None:
     from barehub import turn
 
     turn.free(project().existing(name or only("unlock")), agreed=yes)
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: the only one)",
+        "address": "what Terraform calls the resource",
+    }
+)
+def forget(c: Context, address: str, name: str = "") -> None:
+    """Take a resource out of the journal: it was begun, and you have seen that it is not there.
+
+    Example: invoke forget --name demo --address module.provider.openstack_compute_instance_v2.x
+    """
+    from barehub import recovery
+
+    recovery.forget(project(), name or only("forget"), address, interruptions())

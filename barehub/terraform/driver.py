@@ -31,11 +31,15 @@ SHOWN_DIAGNOSTICS = 3
 NOT_YET = ("Invalid for_each argument", "Invalid count argument")
 """Errors of a plan that an applied earlier stage mends."""
 
+FED = ("plan", "import")
+"""Commands that are given the variables. What an apply starts inherits all that it has."""
+
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
     "plan": "planning",
     "apply": "applying",
+    "import": "importing",
 }
 
 
@@ -185,6 +189,26 @@ class Terraform:
         self._check(code, progress, label, "apply")
         return progress
 
+    def adopt(self, address: str, id: str) -> None:
+        """Take what exists as ``id`` into the state (``terraform import``).
+
+        :raises TerraformError: there is no such thing, or it cannot be imported.
+        """
+        code, progress = self._run(
+            "recovery",
+            "import",
+            address,
+            id,
+            input=False,
+            no_color=FLAG,
+            state=self.state.plain,
+            state_out=self.state.plain,
+            var_file=self.variables,
+        )
+        if code != 0:
+            self._show(progress)
+            raise TerraformError(f"terraform import failed with exit code {code}")
+
     def _check(self, code: int, progress: Progress, label: str, command: str) -> None:
         for warning in progress.warnings:
             console.warn(warning.lines()[0])
@@ -220,7 +244,7 @@ class Terraform:
                 argv,
                 env=self.env,
                 cwd=self.folder,
-                pass_fds=[*self.fds, *(self.variables_fds if command == "plan" else ())],
+                pass_fds=[*self.fds, *(self.variables_fds if command in FED else ())],
                 output=output,
             )
             working = console.working(label, DOING[command])

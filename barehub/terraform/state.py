@@ -129,13 +129,16 @@ class State:
             return existed
         return self._seal_if_newer(content)
 
-    def resources(self) -> list[str]:
-        """The addresses of all instances of managed resources."""
+    def resources(self, *, deposed: bool = True) -> list[str]:
+        """The addresses of all instances of managed resources.
+
+        :param deposed: those, too, that stand aside until what replaces them is there
+        """
         return [
             _address(resource, instance)
             for resource in self._content().get("resources", [])
             for instance in resource["instances"]
-            if resource.get("mode") == "managed"
+            if resource.get("mode") == "managed" and (deposed or "deposed" not in instance)
         ]
 
     def taint(self, addresses: Collection[str]) -> list[str]:
@@ -149,7 +152,8 @@ class State:
         for resource in state.get("resources", []):
             for instance in resource["instances"]:
                 address = _address(resource, instance)
-                if address in addresses and resource.get("mode") == "managed":
+                current = resource.get("mode") == "managed" and "deposed" not in instance
+                if address in addresses and current:
                     instance["status"] = "tainted"
                     found.append(address)
         if found:

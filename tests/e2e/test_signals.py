@@ -176,7 +176,11 @@ def test_a_resource_that_was_never_finished_is_not_taken_for_whole(ready: Cli) -
     _, err = run.communicate(timeout=60)
     assert run.returncode == 5, err
 
-    again = ready("spawn", "--name", "demo", "--timeout", "1")
+    asked = ready("spawn", "--name", "demo", "--timeout", "1")
+    assert asked.code == 1, asked
+    assert "module.provider.terraform_data.machine was never finished" in asked.err
+    assert "hint: invoke spawn --name demo --recover" in asked.err
+    again = ready("spawn", "--name", "demo", "--timeout", "1", "--recover")
     assert "module.provider.terraform_data.machine was never finished" in again.err, again
     assert again.code == 8, again  # nothing listens at this recipe's endpoint
     log = (folder / "log").read_text()

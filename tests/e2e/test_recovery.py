@@ -1,0 +1,178 @@
+"""After a crash: what was under way is said, and everything it left is taken up again or named.
+
+What only a real cloud could leave is played by a line in the journal, as a run writes it before
+Terraform begins with a resource.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from barehub.lock import Lock
+
+from . import slow_cloud
+from .conftest import Cli, Result, unseal
+
+CANARY = "CANARY-recovery-token"
+SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
+MACHINE = "module.provider.terraform_data.machine"
+SERVER = "module.provider.openstack_compute_instance_v2.master"
+
+
+@pytest.fixture
+def ready(cli: Cli) -> Cli:
+    slow_cloud.make(cli.instance("demo"), "test -e ${path.root}/quick || sleep 60")
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
+    return cli
+
+
+@pytest.fixture
+def up(ready: Cli) -> Cli:
+    (ready.instance("demo") / "quick").touch()
+    _spawned(ready)
+    return ready
+
+
+def _spawned(cli: Cli, *args: str) -> Result:
+    result = cli(*SPAWN, *args)
+    assert result.code == 8, result  # nothing listens at this recipe's endpoint
+    return result
+
+
+def _lose_power(cli: Cli, after: str) -> None:
+    """Everything of a run is gone at once: its processes, and all that was in memory.
+
+    ``after`` is a file of the instance that appears first.
+    """
+    run = cli.start(*SPAWN)
+    folder = cli.instance("demo")
+    deadline = time.monotonic() + 60
+    while not (folder / after).exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    keepers = [pid for pid, _ in Lock(folder / ".lock").keepers()]
+    assert run.pid in keepers and len(keepers) > 1
+    for pid in keepers:
+        os.kill(pid, signal.SIGKILL)
+    run.communicate(timeout=20)
+    for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
+        shutil.rmtree(home)
+    (folder / "quick").touch()
+
+
+def _without(cli: Cli, name: str) -> str:
+    """The state as it was before ``name`` was made; the id of that."""
+    sealed = cli.instance("demo") / "terraform.tfstate.sops"
+    state = unseal(sealed)
+    (gone,) = (r for r in state["resources"] if r["name"] == name)
+    state["resources"].remove(gone)
+    state["serial"] += 1
+    (cli.instance("demo") / "errored.tfstate").write_text(json.dumps(state))
+    return str(gone["instances"][0]["attributes"]["id"])
+
+
+def test_after_a_loss_of_power_the_next_run_says_what_was_under_way(ready: Cli) -> None:
+    _lose_power(ready, after="terraform.tfstate.sops")
+    said = _spawned(ready, "--recover").err
+    assert "was cut off in stage provider, while it was making " + MACHINE in said
+    assert f"{MACHINE} was begun, and leaves nothing behind: it is made again" in said
+    log = (ready.instance("demo") / "log").read_text()
+    assert log == "provider\nprovider\ndns\nbinderhub\n"
+    assert "was cut off" not in _spawned(ready).err
+    assert CANARY not in (ready.instance("demo") / "journal.jsonl").read_text()
+
+
+def test_power_that_goes_before_the_first_seal_loses_nothing(ready: Cli) -> None:
+    _lose_power(ready, after="log")
+    (ready.instance("demo") / "terraform.tfstate.sops").unlink(missing_ok=True)
+    refused = ready(*SPAWN)
+    assert refused.code == 5, refused
+    assert "hint: if it is lost: invoke spawn --name demo --recover" in refused.err
+    said = _spawned(ready, "--recover").err
+    assert "imported module.provider.terraform_data.ip" in said
+    assert (ready.instance("demo") / "log").read_text().count("provider") == 2
+
+
+def test_what_was_made_and_not_sealed_any_more_is_imported_not_made_twice(up: Cli) -> None:
+    id = _without(up, "machine")
+    shown = up("plan", "--name", "demo")
+    assert f"{MACHINE} ({id}) was made, and the state does not know it" in shown.err, shown
+    asked = up(*SPAWN)
+    assert asked.code == 1, asked
+    assert "hint: invoke spawn --name demo --recover" in asked.err
+    said = _spawned(up, "--recover")
+    assert f"imported {MACHINE}" in said.err
+    assert (up.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
+    resources = unseal(up.instance("demo") / "terraform.tfstate.sops")["resources"]
+    assert id in [r["instances"][0]["attributes"]["id"] for r in resources]
+
+
+def test_a_teardown_destroys_what_only_the_journal_knows(up: Cli) -> None:
+    _without(up, "machine")
+    gone = up("teardown", "--name", "demo", "--yes")
+    assert gone.code == 0, gone
+    assert f"imported {MACHINE}" in gone.err
+    assert up("list", "--json").out.count('"new"') == 1
+
+
+def test_a_lost_state_can_be_made_again_from_the_journal(up: Cli) -> None:
+    (up.instance("demo") / "terraform.tfstate.sops").unlink()
+    refused = up("teardown", "--name", "demo", "--yes")
+    assert refused.code == 5, refused
+    assert "hint: if it is lost: invoke teardown --name demo --recover" in refused.err
+    gone = up("teardown", "--name", "demo", "--yes", "--recover")
+    assert gone.code == 0, gone
+    assert gone.err.count("imported") == 4
+
+
+def _begin(cli: Cli, address: str) -> None:
+    with (cli.instance("demo") / "journal.jsonl").open("a") as journal:
+        event = {"at": time.time(), "event": "resource-start", "address": address}
+        journal.write(json.dumps({**event, "action": "create"}) + "\n")
+
+
+def test_what_may_be_in_a_cloud_stops_a_run_until_a_person_has_looked(up: Cli) -> None:
+    _begin(up, SERVER)
+    for command in (SPAWN, (*SPAWN, "--recover", "--yes")):
+        stopped = up(*command)
+        assert stopped.code == 7, stopped
+        assert f"perhaps there: {SERVER}" in stopped.err
+        assert "hint: openstack server list" in stopped.err
+        assert f"invoke terraform --name demo -- import '{SERVER}' ID" in stopped.err
+    other = up("forget", "--name", "demo", "--address", MACHINE)
+    assert other.code == 1 and "the state has it" in other.err, other
+    assert up("forget", "--name", "demo", "--address", SERVER).code == 0
+    _spawned(up)
+
+
+def test_a_teardown_never_says_gone_of_what_may_be_in_a_cloud(up: Cli) -> None:
+    _begin(up, SERVER)
+    for _ in range(2):
+        left = up("teardown", "--name", "demo", "--yes")
+        assert left.code == 7, left
+        assert SERVER in left.err
+        assert "gone" not in left.err
+    assert up("forget", "--name", "demo", "--address", SERVER).code == 0
+    assert up("teardown", "--name", "demo", "--yes").code == 0
+
+
+def test_a_sealed_state_that_cannot_be_opened_stops_everything_before_terraform(up: Cli) -> None:
+    folder = up.instance("demo")
+    shutil.rmtree(folder / ".terraform")
+    sealed = folder / "terraform.tfstate.sops"
+    sealed.write_text(
+        sealed.read_text().replace("ENC[AES256_GCM,data:", "ENC[AES256_GCM,data:AA", 1)
+    )
+    for command in (SPAWN, ("plan", "--name", "demo"), ("teardown", "--name", "demo", "--yes")):
+        stopped = up(*command)
+        assert stopped.code == 4, stopped
+        assert not (folder / ".terraform").exists()
