@@ -9,7 +9,7 @@ from barehub.errors import RecipeError
 from barehub.pipeline import PREPARATION
 from barehub.plan import showing
 from barehub.plan.showing import Shown
-from barehub.preparation import terraform_of
+from barehub.preparation import make_vault, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.run import Terms
@@ -28,8 +28,9 @@ def foresee(
     instance = project.existing(name)
     with runs.opened(project, instance, "plan", interruptions, Terms(wait=wait)) as run:
         for step in PREPARATION:
-            interruptions.check()
-            step(run)
+            if step is not make_vault:
+                interruptions.check()
+                step(run)
         recovery.tell(recovery.account(run))
         terraform = terraform_of(run)
         forecast = terraform.forecast()

@@ -61,3 +61,40 @@ def forget(c: Context, address: str, name: str = "") -> None:
     from barehub import recovery
 
     recovery.forget(project(), name or only("forget"), address, interruptions())
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: the only one)",
+        "all": "also what happened before the last teardown",
+        "json": "one JSON document on stdout",
+    }
+)
+def history(c: Context, name: str = "", all: bool = False, json: bool = False) -> None:
+    """Show what happened to an instance: runs, stages, resources, with their times.
+
+    Example: invoke history --name demo
+    """
+    from barehub import chronicle
+
+    chronicle.show(project().existing(name or only("history")), whole=all, as_json=json)
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: the only one)",
+        "recover": "even if the state was lost: begin an empty one, to import into",
+        "wait": WAIT,
+    }
+)
+def terraform(c: Context, name: str = "", recover: bool = False, wait: bool = False) -> None:
+    """Run a command of Terraform's own, given behind --; the state is unsealed for it alone.
+
+    Example: invoke terraform --name demo -- state list
+    """
+    from barehub import by_hand
+    from barehub.run import Terms
+
+    terms = Terms(recover=recover, wait=wait)
+    name = name or only("terraform")
+    by_hand.terraform(project(), name, by_hand.given(), interruptions(), terms)

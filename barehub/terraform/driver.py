@@ -236,6 +236,17 @@ class Terraform:
         :raises Interrupted: a signal came meanwhile, whatever Terraform made of it.
         """
         argv = _CommandLine(self.tool.path).build(command, *args, **options)
+        return self._watch(label, command, argv)
+
+    def by_hand(self, argv: Sequence[str]) -> tuple[int, str]:
+        """A command that a person chose, to its end; its exit code and all that it said, in clear.
+
+        :raises Interrupted: a signal came meanwhile.
+        """
+        code, progress = self._watch("hand", argv[0], [str(self.tool.path), *argv])
+        return code, "\n".join(progress.raw)
+
+    def _watch(self, label: str, command: str, argv: list[str]) -> tuple[int, Progress]:
         progress = Progress(self.notice, console.stream)
         log = self.scratch / f"{self._runs}-{label}-{command}.log"
         self._runs += 1
@@ -244,10 +255,13 @@ class Terraform:
                 argv,
                 env=self.env,
                 cwd=self.folder,
-                pass_fds=[*self.fds, *(self.variables_fds if command in FED else ())],
+                pass_fds=[
+                    *self.fds,
+                    *(self.variables_fds if command in FED or label == "hand" else ()),
+                ],
                 output=output,
             )
-            working = console.working(label, DOING[command])
+            working = console.working(label, DOING.get(command, command))
             with self.interruptions.guarding(child), working as work:
                 # what the command before this one changed is sealed while this one starts
                 self.state.keep(at_once=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -152,6 +153,40 @@ def test_what_may_be_in_a_cloud_stops_a_run_until_a_person_has_looked(up: Cli) -
     assert other.code == 1 and "the state has it" in other.err, other
     assert up("forget", "--name", "demo", "--address", SERVER).code == 0
     _spawned(up)
+
+
+def test_what_a_person_imports_is_kept(up: Cli) -> None:
+    """Begun, found in the cloud, imported by hand: then it is no half-made thing."""
+    _without(up, "machine")
+    forgotten = up("forget", "--name", "demo", "--address", MACHINE)
+    assert forgotten.code == 0, forgotten
+    _begin(up, MACHINE)
+    taken = up("terraform", "--name", "demo", "--", "import", MACHINE, "my-id")
+    assert taken.code == 0, taken
+    assert "Import successful!" in taken.out
+    said = _spawned(up)
+    assert "never finished" not in said.err
+    assert (up.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
+    shown = up("terraform", "--name", "demo", "--", "state", "show", MACHINE)
+    assert '"my-id"' in shown.out, shown
+    told = up("history", "--name", "demo")
+    assert re.search(rf"imported +{MACHINE}", told.out), told
+    assert "up, verified" not in told.out
+
+
+def test_terraform_by_hand_hides_secrets_and_keeps_them_off_the_disk(up: Cli) -> None:
+    shown = up("terraform", "--name", "demo", "--", "show", "-json")
+    assert json.loads(shown.out)["values"]["root_module"], shown
+    assert CANARY not in shown.out
+    for args in (("plan", "-out=p"), ("state", "pull"), ("init",), ("apply", "-backup=b"), ()):
+        refused = up("terraform", "--name", "demo", "--", *args)
+        assert refused.code == 1, refused
+    sealed = up.instance("demo") / "terraform.tfstate.sops"
+    removed = up("terraform", "--name", "demo", "--", "state", "rm", MACHINE)
+    assert removed.code == 0, removed
+    assert "machine" not in [r["name"] for r in unseal(sealed)["resources"]]
+    assert list(up.root.rglob("*.backup")) == []
+    assert "resource-forgotten" in up("history", "--name", "demo", "--json").out
 
 
 def test_a_teardown_never_says_gone_of_what_may_be_in_a_cloud(up: Cli) -> None:

@@ -1,0 +1,91 @@
+"""`invoke terraform`: a command of Terraform's own, the state unsealed for it alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from barehub import run as runs
+from barehub.console import console
+from barehub.errors import TerraformError, UsageError
+from barehub.pipeline import PREPARATION
+from barehub.preparation import make_vault, terraform_of
+from barehub.process import Interruptions
+from barehub.project import Project
+from barehub.run import Run, Terms
+
+WITH_VARIABLES = ("apply", "console", "destroy", "import", "plan", "refresh")
+WITH_STATE = (*WITH_VARIABLES, "output", "taint", "untaint")
+OF_STATE = ("list", "mv", "replace-provider", "rm", "show")
+"""Commands after ``terraform state`` that take ``-state``."""
+
+STATELESS = ("fmt", "get", "graph", "providers", "validate", "version")
+
+
+def given() -> list[str]:
+    """What stands behind ``--`` on our command line; invoke's own account of it has lost quotes."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def terraform(
+    project: Project, name: str, args: Sequence[str], interruptions: Interruptions, terms: Terms
+) -> None:
+    """Run ``terraform ARGS`` and print what it says, without the vault's values.
+
+    What comes into the state by it, or out of it, is written into the journal.
+
+    :raises UsageError: barehub does not run this one.
+    :raises TerraformError: it failed.
+    """
+    _see(name, args)
+    instance = project.existing(name)
+    with runs.opened(project, instance, f"terraform {args[0]}", interruptions, terms) as run:
+        for step in PREPARATION:
+            if step is not make_vault:
+                interruptions.check()
+                step(run)
+        before = set(run.state.resources())
+        code, said = terraform_of(run).by_hand(_completed(run, args))
+        after = set(run.state.resources())
+        for address in sorted(after - before):
+            instance.journal.add("resource-imported", address=address, by="hand")
+        for address in sorted(before - after):
+            instance.journal.add("resource-forgotten", address=address, by="hand")
+    if said:
+        console.out(said)
+    if code != 0:
+        raise TerraformError(f"terraform {args[0]} ended with exit code {code}")
+
+
+def _see(name: str, args: Sequence[str]) -> None:
+    """:raises UsageError: the state would lie on a disk, or the command is ours."""
+    example = f"invoke terraform --name {name} -- state list"
+    if not args:
+        raise UsageError("there is no command behind --", example)
+    state = list(args[:1]) == ["state"] and args[1:2] and args[1] in OF_STATE
+    if not (state or args[0] in (*WITH_STATE, *STATELESS, "show")):
+        told = " ".join(args[:2] if args[0] == "state" else args[:1])
+        raise UsageError(f"barehub does not run terraform {told} by hand", example)
+    options = {arg.lstrip("-").partition("=")[0] for arg in args if arg.startswith("-")}
+    if kept := options & {"state", "state-out", "backup", "out", "chdir"}:
+        raise UsageError(
+            f"-{min(kept)} would put a state or a plan, and its secrets, onto a disk",
+            f"invoke plan --name {name}",
+        )
+
+
+def _completed(run: Run, args: Sequence[str]) -> list[str]:
+    """``args`` with where the state is, and the variables."""
+    command, *rest = args
+    state = f"-state={run.state.plain}"
+    if command == "state":
+        return [command, rest[0], state, *rest[1:]]
+    if command == "show":
+        positional = [arg for arg in rest if not arg.startswith("-")]
+        return [command, *rest, *([] if positional else [str(run.state.plain)])]
+    more = [state] if command in WITH_STATE else []
+    if command in WITH_VARIABLES:
+        more.append("-input=false")
+        if run.variables:
+            more.append(f"-var-file={run.variables}")
+    return [command, *more, *rest]

@@ -1,0 +1,57 @@
+"""`invoke history`: an instance's journal, as a person reads it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from barehub.console import console
+from barehub.journal import Event
+from barehub.project import Instance
+
+WORDS = {
+    "resource-start": "begins",
+    "resource-done": "done",
+    "resource-failed": "failed",
+    "resource-imported": "imported",
+    "resource-forgotten": "forgotten",
+    "stage": "stage begins",
+    "stage-done": "stage done",
+    "cut-off": "was cut off",
+    "up": "up, verified",
+}
+
+QUIET = ("arguments", "resource-start")
+"""Events that a person does not miss: fingerprints, and the beginning of what also ended."""
+
+ABOUT = ("address", "stage", "command", "action", "id", "how", "by", "holder", "url", "problem")
+
+
+def show(instance: Instance, *, whole: bool, as_json: bool) -> None:
+    """Print what happened, oldest first; ``whole`` means earlier lives, too."""
+    events = instance.journal.events() if whole else instance.journal.life()
+    if as_json:
+        console.out(json.dumps(events, indent=2))
+        return
+    open_ended = set(instance.journal.unfinished())
+    rows = [
+        (_at(event), _word(event), _about(event))
+        for event in events
+        if event["event"] not in QUIET or event.get("address") in open_ended
+    ]
+    if rows:
+        console.table(("AT", "EVENT", "WHAT"), rows)
+    else:
+        console.say(f"nothing has happened to {instance.name} yet")
+
+
+def _at(event: Event) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.get("at", 0)))
+
+
+def _word(event: Event) -> str:
+    return WORDS.get(event["event"], str(event["event"]))
+
+
+def _about(event: Event) -> str:
+    return "  ".join(str(event[name]) for name in ABOUT if event.get(name))
