@@ -58,8 +58,10 @@ def table(shown: Shown, paint: Paint) -> Iterable[str]:
     for stage, changes in shown.stages:
         made = Counter(_type(c.address) for c in changes if c.action == "create")
         kinds = ", ".join(f"{count} {kind}" for kind, count in made.items())
-        yield f"  {paint(f'{stage:<10}', BOLD)} {_counted(changes, ' to ')}"
-        if kinds:
+        only = all(change.action == "create" for change in changes)
+        head = f"  {paint(f'{stage:<10}', BOLD)} {_counted(changes, ' to ')}"
+        yield f"{head}: {kinds}" if only else head
+        if kinds and not only:
             yield f"    {paint('create ', GREEN)}  {kinds}"
         for change in changes:
             if change.action != "create":

@@ -166,6 +166,72 @@ def test_verify(here: Machine, tmp_path: Path) -> None:
     assert json.loads((here.root / "verify.json").read_text())["verdict"] == "pass"
 
 
+MASTER = """
+variable "project_name" {}
+variable "port" {}
+variable "nb_nodes" {}
+module "machine" {
+  source       = "../../terraform/provider/local"
+  project_name = var.project_name
+  port         = var.port
+}
+resource "terraform_data" "master" { triggers_replace = "nodes: ${var.nb_nodes}" }
+resource "terraform_data" "node" { count = var.nb_nodes }
+output "public_ip" { value = module.machine.public_ip }
+output "port" { value = module.machine.port }
+"""
+"""A provider that replaces its master when it is given another node, as many do."""
+
+
+@pytest.fixture
+def hub(here: Machine) -> Machine:
+    """A hub on this machine, that is up."""
+    folder = here.root / "instances" / "demo"
+    (here.root / "instances" / "provider").mkdir()
+    (here.root / "instances" / "provider" / "main.tf").write_text(MASTER)
+    (folder / "main.tf").unlink()
+    recipe = here.root / "terraform" / "recipes" / "nodes.tf"
+    local = (ROOT / "terraform" / "recipes" / "local.tf").read_text()
+    recipe.write_text(local.replace("../../terraform/provider/local", "../provider"))
+    recipe.write_text(
+        recipe.read_text().replace("  port         = 8443", "  port = 8443\n  nb_nodes = 1", 1)
+    )
+    here.run("invoke spawn --name demo --recipe nodes")
+    here.env["ADDRESS"] = "module.provider.terraform_data.master"
+    return here
+
+
+@pytest.mark.timeout(300)
+def test_change_a_hub(hub: Machine) -> None:
+    scripts = [script for _, script in blocks("change-a-hub.md")]
+    recipe = hub.root / "instances" / "demo" / "main.tf"
+    recipe.write_text(recipe.read_text().replace("nb_nodes = 1", "nb_nodes = 2"))
+    said = hub.run(scripts[0])
+    assert f"replace: {hub.env['ADDRESS']} (triggers_replace: nb_nodes); loses the machine" in said
+    hub.run(scripts[1])
+    assert json.loads((hub.root / "plan.json").read_text())["counts"]["replace"] == 1
+    assert "The guard refuses this" in (hub.root / "comment.md").read_text()
+    with pytest.raises(AssertionError, match="the guard keeps demo from this plan"):
+        hub.run(scripts[2])
+    assert "left as they are: module.provider" in hub.run(scripts[4])
+    assert "✓ provider   1 destroyed, 2 created" in hub.run(scripts[3])
+
+
+@pytest.mark.timeout(300)
+def test_after_a_crash(hub: Machine) -> None:
+    journal = hub.root / "instances" / "demo" / "journal.jsonl"
+    hub.env["ADDRESS"] = "module.provider.openstack_compute_instance_v2.master"
+    begun = {"at": 0, "event": "resource-start", "address": hub.env["ADDRESS"], "action": "create"}
+    with journal.open("a") as file:
+        file.write(json.dumps(begun) + "\n")
+    scripts = [script for _, script in blocks("after-a-crash.md")]
+    assert hub.env["ADDRESS"] in hub.run(scripts[0])
+    with pytest.raises(AssertionError, match="perhaps there"):
+        hub.run(scripts[1])
+    said = "".join(hub.run(script) for script in [scripts[2], scripts[1], *scripts[3:]])
+    assert "nobody has demo" in said and "module.provider.terraform_data.master" in said
+
+
 def test_every_page_is_run() -> None:
     text = Path(__file__).read_text()
     assert [page.name for page in PAGES.glob("*.md") if f'"{page.name}"' not in text] == []
