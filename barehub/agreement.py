@@ -29,7 +29,7 @@ def describe(run: Run, terraform: Terraform, path: Path, plan: Progress) -> Show
     told = {"update", "replace", "delete"} & set(plan.planned.values())
     document = terraform.explain(path) if told else None
     changes = read(plan.planned, document, _changed(run))
-    never_whole = plan.tainted - run.instance.journal.made().keys()
+    never_whole = plan.tainted & run.instance.journal.ledger().never_whole
     held = [c.address for c in changes if c.lost and c.role and c.address not in never_whole]
     refused = [address for address in held if address not in run.terms.allowed]
     return Shown(run.instance.name, changes, refused, plan.outputs_change)
@@ -45,7 +45,7 @@ def agree(run: Run, plan: Progress, shown: Shown) -> None:
     _show(shown)
     if shown.refused:
         raise _refusal(run, shown)
-    never_whole = plan.tainted - run.instance.journal.made().keys()
+    never_whole = plan.tainted & run.instance.journal.ledger().never_whole
     run.losses = {address: plan.planned[address] for address in plan.losing()}
     asked = run.losses.keys() - never_whole - run.terms.allowed
     if asked and not run.terms.agreed:

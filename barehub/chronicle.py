@@ -6,7 +6,7 @@ import json
 import time
 
 from barehub.console import console
-from barehub.journal import Event
+from barehub.ledger import Event
 from barehub.project import Instance
 
 WORDS = {
@@ -33,7 +33,7 @@ def show(instance: Instance, *, whole: bool, as_json: bool) -> None:
     if as_json:
         console.out(json.dumps(events, indent=2))
         return
-    open_ended = set(instance.journal.unfinished())
+    open_ended = set(instance.journal.ledger().begun)
     rows = [
         (_at(event), _word(event), _about(event))
         for event in events

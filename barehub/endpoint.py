@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from barehub.console import console
 from barehub.errors import BarehubError, CheckFailed, NotReadyError, RecipeError
-from barehub.journal import Event
+from barehub.ledger import Event
 from barehub.project import Instance
 from barehub.verify import Report, Target, parse, wait
 

@@ -13,14 +13,10 @@ from typing import Any
 
 from barehub.console import console
 from barehub.errors import BarehubError
-
-Event = dict[str, Any]
+from barehub.ledger import Event, Ledger
 
 FREE_TEXT = {"problem", "id"}
 """Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
-
-ENDS = ("resource-done", "resource-failed", "resource-imported", "resource-forgotten")
-"""After these it is known what became of a resource whose making had begun."""
 
 
 class Journal:
@@ -74,31 +70,9 @@ class Journal:
         ends = [i for i, event in enumerate(events) if event["event"] == "gone"]
         return events[ends[-1] + 1 :] if ends else events
 
-    def made(self) -> dict[str, str]:
-        """The resources that were created in this life and not destroyed since: address to id."""
-        made: dict[str, str] = {}
-        for event in self.life():
-            if event["event"] == "destroyed":
-                made.clear()
-            elif event["event"] == "resource-forgotten" or (
-                event["event"] == "resource-done" and event.get("action") == "delete"
-            ):
-                made.pop(event["address"], None)
-            elif event["event"] in ("resource-done", "resource-imported"):
-                made[event["address"]] = event.get("id", "")
-        return made
-
-    def unfinished(self) -> list[str]:
-        """The resources whose creation began in this life, and of which nothing was heard since."""
-        begun: dict[str, None] = {}
-        for event in self.life():
-            if event["event"] == "resource-start" and event.get("action") == "create":
-                begun[event["address"]] = None
-            elif event["event"] in ENDS:
-                begun.pop(event["address"], None)
-            elif event["event"] in ("destroyed", "up"):
-                begun.clear()
-        return list(begun)
+    def ledger(self) -> Ledger:
+        """What has become of each resource in this life."""
+        return Ledger.of(self.life())
 
     def last(self, *kinds: str, **facts: Any) -> Event | None:
         """The newest event of one of ``kinds`` in the instance's present life, with ``facts``."""

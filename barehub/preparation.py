@@ -177,7 +177,7 @@ def open_state(run: Run) -> None:
         again would leave those behind.
     """
     run.state.open(run.vault.unseal)
-    made = run.instance.journal.made()
+    made = run.instance.journal.ledger().made
     if made and not run.state.plain.exists() and not run.terms.recover:
         sealed = run.project.relative(run.instance.sealed_state)
         journal = run.project.relative(run.instance.journal.path)

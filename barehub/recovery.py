@@ -4,6 +4,7 @@ The journal knows of every resource whose making began, with its id once it was 
 sealed again and again, is at most a second behind. What the two do not agree on is settled here,
 before anything is planned:
 
+- destroyed, and the state still has that very one: taken out of it
 - half made, and the state knows it: replaced, because its provisioners may have done half of it
 - made, and the state does not know it, but the journal has its id: imported
 - begun, without an id, of a type that exists in the state alone: made again
@@ -53,22 +54,27 @@ class Account:
     begun: list[str]
     """The state does not know of them, and nobody their ids."""
 
+    gone: list[str]
+    """They were destroyed, and the state does not know that."""
+
     @property
     def in_a_cloud(self) -> list[str]:
         return [address for address in self.begun if not _in_state_only(address)]
 
     @property
     def empty(self) -> bool:
-        return not (self.half_made or self.unknown or self.begun)
+        return not (self.half_made or self.unknown or self.begun or self.gone)
 
 
 def account(run: Run) -> Account:
     """Hold the journal against the state."""
-    known = set(run.state.resources(deposed=False))
-    made, begun = run.instance.journal.made(), run.instance.journal.unfinished()
+    ledger = run.instance.journal.ledger()
+    made, begun, ids = ledger.made, ledger.begun, run.state.ids()
+    gone = [a for a, id in ledger.destroyed.items() if a in ids and ids[a] == id]
+    known = ids.keys() - set(gone)
     unknown = {a: id for a, id in made.items() if a not in known and id}
     lost = [a for a in dict.fromkeys([*made, *begun]) if a not in known and a not in unknown]
-    return Account([a for a in begun if a in known], unknown, lost)
+    return Account([a for a in begun if a in known], unknown, lost, gone)
 
 
 def tell_cut_off(instance: Instance) -> None:
@@ -80,7 +86,7 @@ def tell_cut_off(instance: Instance) -> None:
     stage = next((e["stage"] for e in reversed(since) if e["event"] == "stage"), None)
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
     where = f" in stage {stage}" if stage else " before anything was changed"
-    begun = instance.journal.unfinished()
+    begun = instance.journal.ledger().begun
     doing = f", while it was making {', '.join(begun)}" if begun else ""
     console.warn(f"the {last['event']} of {at} was cut off{where}{doing}")
     instance.journal.add("cut-off", command=last["event"], stage=stage)
@@ -91,6 +97,8 @@ def tell(found: Account) -> None:
     for address in found.begun:
         if _in_state_only(address):
             console.say(f"  {address} was begun, and leaves nothing behind: it is made again")
+    for address in found.gone:
+        console.say(f"  {address} was destroyed, and the state did not know that yet")
     for address in found.half_made:
         console.warn(f"{address} was never finished, because a run was killed: to be made again")
     for address, id in found.unknown.items():
@@ -118,6 +126,7 @@ def settle(run: Run, found: Account) -> None:
 
     :raises TerraformError: something could not be imported.
     """
+    run.state.drop(found.gone)
     run.state.taint(found.half_made)
     for address, id in found.unknown.items():
         try:

@@ -153,7 +153,7 @@ def restart_if_dead(run: Run) -> None:
 def destroy(run: Run) -> None:
     """Destroy stage by stage, last one first, and then whatever else the state knows."""
     journal = run.instance.journal
-    if not (run.instance.living or journal.made() or journal.unfinished()):
+    if not (run.instance.living or journal.ledger().made or journal.ledger().begun):
         console.step("terraform", "there is no state: nothing to destroy")
         return
     for step in (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,37 +129,43 @@ class State:
             return existed
         return self._seal_if_newer(content)
 
-    def resources(self, *, deposed: bool = True) -> list[str]:
-        """The addresses of all instances of managed resources.
+    def resources(self) -> list[str]:
+        """The addresses of all instances of managed resources."""
+        return [_address(*both) for both in _managed(self._content())]
 
-        :param deposed: those, too, that stand aside until what replaces them is there
-        """
-        return [
-            _address(resource, instance)
-            for resource in self._content().get("resources", [])
-            for instance in resource["instances"]
-            if resource.get("mode") == "managed" and (deposed or "deposed" not in instance)
-        ]
+    def ids(self) -> dict[str, str]:
+        """The same, by address their ids; without what stands aside until it is replaced."""
+        return {
+            _address(resource, instance): str(instance.get("attributes", {}).get("id", ""))
+            for resource, instance in _managed(self._content())
+            if "deposed" not in instance
+        }
 
-    def taint(self, addresses: Collection[str]) -> list[str]:
-        """Mark instances of resources as tainted, so that the next plan replaces them; which.
+    def taint(self, addresses: Collection[str]) -> None:
+        """Mark instances of resources as tainted, so that the next plan replaces them.
 
         For what was being made when Terraform was killed: when anything else made it write its
         state in that time, a resource stands there whose provisioners never ended, as if whole.
         """
         state = self._content()
-        found = []
-        for resource in state.get("resources", []):
-            for instance in resource["instances"]:
-                address = _address(resource, instance)
-                current = resource.get("mode") == "managed" and "deposed" not in instance
-                if address in addresses and current:
-                    instance["status"] = "tainted"
-                    found.append(address)
-        if found:
+        for resource, instance in _managed(state):
+            if _address(resource, instance) in addresses and "deposed" not in instance:
+                instance["status"] = "tainted"
+        self._edited(state, addresses)
+
+    def drop(self, addresses: Collection[str]) -> None:
+        """Take instances of resources out, for what was destroyed."""
+        state = self._content()
+        for resource, instance in list(_managed(state)):
+            if _address(resource, instance) in addresses and "deposed" not in instance:
+                resource["instances"].remove(instance)
+        state["resources"] = [r for r in state.get("resources", []) if r["instances"]]
+        self._edited(state, addresses)
+
+    def _edited(self, state: dict[str, Any], addresses: Collection[str]) -> None:
+        if addresses:
             state["serial"] += 1
             self.plain.write_text(json.dumps(state))
-        return found
 
     def outputs(self) -> dict[str, Any]:
         """The root's outputs, sensitive ones too."""
@@ -194,6 +200,14 @@ class State:
     @property
     def _mark(self) -> Path:
         return self.plain.with_name("sealed.sha256")
+
+
+def _managed(state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each managed resource with each of its instances."""
+    for resource in state.get("resources", []):
+        if resource.get("mode") == "managed":
+            for instance in resource["instances"]:
+                yield resource, instance
 
 
 def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:

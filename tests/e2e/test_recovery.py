@@ -24,6 +24,7 @@ from .conftest import Cli, Result, unseal
 CANARY = "CANARY-recovery-token"
 SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
 MACHINE = "module.provider.terraform_data.machine"
+HUB = "module.binderhub.terraform_data.hub"
 SERVER = "module.provider.openstack_compute_instance_v2.master"
 
 
@@ -123,6 +124,28 @@ def test_a_teardown_destroys_what_only_the_journal_knows(up: Cli) -> None:
     assert gone.code == 0, gone
     assert f"imported {MACHINE}" in gone.err
     assert up("list", "--json").out.count('"new"') == 1
+
+
+def test_what_was_destroyed_is_not_taken_for_living(up: Cli) -> None:
+    """The power went after a stage of a teardown, before its end was sealed."""
+    sealed = up.instance("demo") / "terraform.tfstate.sops"
+    before = sealed.read_bytes()
+    removed = up("terraform", "--name", "demo", "--", "destroy", "-auto-approve", f"-target={HUB}")
+    assert removed.code == 0, removed
+    sealed.write_bytes(before)
+    journal = up.instance("demo") / "journal.jsonl"
+    id = next(e["id"] for e in map(json.loads, journal.read_text().splitlines()) if _made(e, HUB))
+    with journal.open("a") as file:  # as a staged destroy writes it
+        for kind, fact in (("start", {"id": id}), ("done", {})):
+            event = {"event": f"resource-{kind}", "address": HUB, "action": "delete", **fact}
+            file.write(json.dumps({"at": time.time(), **event}) + "\n")
+    said = _spawned(up)
+    assert f"{HUB} was destroyed, and the state did not know that yet" in said.err
+    assert (up.instance("demo") / "log").read_text().count("binderhub") == 2
+
+
+def _made(event: dict[str, str], address: str) -> bool:
+    return event["event"] == "resource-done" and event["address"] == address
 
 
 def test_a_lost_state_can_be_made_again_from_the_journal(up: Cli) -> None:

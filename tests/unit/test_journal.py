@@ -4,6 +4,7 @@ from pathlib import Path
 
 from barehub.console import console
 from barehub.journal import Journal
+from barehub.ledger import Ledger
 
 
 def test_events_come_back_in_order(tmp_path: Path) -> None:
@@ -64,8 +65,21 @@ def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
         ("start", "a", "update"),
     ):
         journal.resource(kind, name, action, "id-1" if name == "a" else "")
-    assert journal.made() == {"a": "id-1"}
-    assert journal.unfinished() == ["d"]
+    ledger = journal.ledger()
+    assert (ledger.made, list(ledger.begun)) == ({"a": "id-1"}, ["d"])
+    assert (ledger.never_whole, ledger.destroyed) == ({"c", "d"}, {"b": ""})
+    journal.add("resource-forgotten", address="d")
+    journal.add("resource-imported", address="e")
+    assert journal.ledger().made == {"a": "id-1", "e": ""}
+    assert not journal.ledger().begun
     journal.add("destroyed")
-    assert journal.made() == {}
-    assert journal.unfinished() == []
+    assert journal.ledger() == Ledger()
+
+
+def test_what_is_replaced_before_it_is_destroyed_is_still_there(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.resource("done", "a", "create", "new")  # and the old one stands aside, until now
+    journal.resource("start", "a", "delete", "old")
+    journal.resource("done", "a", "delete", "")
+    assert journal.ledger().made == {"a": "new"}
+    assert journal.ledger().destroyed == {}
