@@ -327,7 +327,9 @@ class Interruptions:
             child.send_signal(signal.SIGINT)
             self._untold.append("interrupted: terraform is asked to stop, then the run ends")
         elif self.count <= 2:
-            self._untold.append("still waiting: one more abandons what is under way, unrecorded")
+            self._untold.append(
+                "still waiting: one more abandons what is under way; the journal names it"
+            )
         elif self.count == 3:
             child.send_signal(signal.SIGINT)
 

@@ -66,6 +66,28 @@ def test_an_interrupt_ends_a_run_in_order(ready: Cli, number: signal.Signals) ->
     assert not (ready.instance("demo") / ".lock").exists()
 
 
+def test_the_second_interrupt_warns_and_the_third_abandons(cli: Cli) -> None:
+    folder = cli.instance("demo")
+    slow_cloud.make(folder, "test -e ${path.root}/mended && exit; trap '' INT TERM; sleep 20")
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
+    run = _spawn(cli)
+    assert run.stderr
+    for said in ("terraform is asked to stop", "one more abandons what is under way"):
+        run.send_signal(signal.SIGINT)
+        while said not in (line := run.stderr.readline()):
+            assert line, run.wait()
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=15)
+    assert run.returncode == 130, err
+    assert sessions() == []
+    (folder / "mended").touch()
+    again = cli("spawn", "--name", "demo", "--timeout", "1", "--recover")
+    assert again.code == 8, again
+    assert "terraform_data.machine" in again.err  # tainted, or begun and never heard of again
+    assert set(_state(cli).values()) == {"ok"}
+
+
 def test_a_lost_terminal_stops_nothing(ready: Cli) -> None:
     run = _spawn(ready)
     os.killpg(run.pid, signal.SIGHUP)
