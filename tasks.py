@@ -12,9 +12,11 @@ from invoke.context import Context
 
 from barehub.tasks import instance, recipe, vault
 from barehub.tasks.verb import (
+    CONTAINER,
     NAME,
     STAGE_TIMEOUT,
     WAIT,
+    contained,
     interruptions,
     only,
     project,
@@ -38,6 +40,7 @@ from barehub.tasks.verb import (
         "wait": WAIT,
         "stage-timeout": STAGE_TIMEOUT,
         "timeout": "seconds that the endpoint may take to become ready (900)",
+        "container": CONTAINER,
     },
     iterable=["allow_replace"],
 )
@@ -52,6 +55,7 @@ def spawn(
     wait: bool = False,
     stage_timeout: str = "",
     recover: bool = False,
+    container: bool = False,
 ) -> None:
     """Make a BinderHub, or bring it up to its recipe, and verify it.
 
@@ -59,11 +63,15 @@ def spawn(
 
     Example: invoke spawn --name demo --recipe local
     """
+    given = locals()
     from barehub import pipeline
     from barehub.console import console
     from barehub.run import Terms
 
     name = name or only("spawn")
+    if container:
+        contained("spawn", {**given, "name": name})
+        return
     endpoint = pipeline.spawn(
         project(),
         name,
@@ -79,8 +87,9 @@ def spawn(
         ),
         seconds=seconds("timeout", timeout),
     )
-    console.exact(endpoint)
-    console.say(f"stop it with: invoke teardown --name {name}")
+    if endpoint:
+        console.exact(endpoint)
+        console.say(f"stop it with: invoke teardown --name {name}")
 
 
 @verb(
@@ -103,6 +112,7 @@ def spawn(
         "junit": "write a JUnit report to this file",
         "prometheus": "write metrics to this file, for node_exporter's textfile collector",
         "html": "write a page to this file",
+        "container": CONTAINER,
     }
 )
 def verify(
@@ -125,6 +135,7 @@ def verify(
     junit: str = "",
     prometheus: str = "",
     html: str = "",
+    container: bool = False,
 ) -> None:
     """Is the hub there, is it a BinderHub, is its TLS right; and if not, why.
 
@@ -132,8 +143,12 @@ def verify(
     Example: invoke verify --url https://binder.example.org --json
     Example: invoke verify --file endpoints.txt --html report.html
     """
+    given = locals()
     from barehub import checking
 
+    if container:
+        contained("verify", given)
+        return
     checking.check(
         project(),
         checking.Wish(
@@ -161,6 +176,7 @@ def verify(
     help={
         "name": f"{NAME} (default: the only one)",
         "yes": "do not ask for the name to be typed",
+        "container": CONTAINER,
         "recover": "after the state was lost: import what was made, then destroy it",
         "wait": WAIT,
         "stage-timeout": STAGE_TIMEOUT,
@@ -173,17 +189,23 @@ def teardown(
     wait: bool = False,
     stage_timeout: str = "",
     recover: bool = False,
+    container: bool = False,
 ) -> None:
     """Destroy a hub in reverse order, and prove that nothing of it is left.
 
     Example: invoke teardown --name demo --yes
     """
+    given = locals()
     from barehub import pipeline
     from barehub.run import Terms
 
+    name = name or only("teardown")
+    if container:
+        contained("teardown", {**given, "name": name})
+        return
     pipeline.teardown(
         project(),
-        name or only("teardown"),
+        name,
         interruptions=interruptions(),
         terms=Terms(
             agreed=yes, recover=recover, wait=wait, stage_seconds=stage_limit(stage_timeout)
@@ -216,13 +238,13 @@ def doctor(c: Context, json: bool = False) -> None:
     doctor.show(project(), as_json=json)
 
 
-@verb()
-def clean(c: Context) -> None:
+@verb(help={"yes": "do not ask before containers of the old procedure are removed"})
+def clean(c: Context, yes: bool = False) -> None:
     """Remove what killed runs left on this machine, and say what it was.
 
     Example: invoke clean
     """
-    from barehub import session
+    from barehub import session, strays
     from barehub.console import console
     from barehub.errors import LeftoverError
 
@@ -236,6 +258,7 @@ def clean(c: Context) -> None:
             f"{dead} sessions of killed runs could not be removed: the warnings above say why",
             f"ls {session.home()}",
         )
+    strays.clean(agreed=yes)
     if all(holder.alive for holder in living):
         console.step("clean", "nothing of a killed run is left")
 

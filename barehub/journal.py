@@ -74,6 +74,11 @@ class Journal:
         """What has become of each resource in this life."""
         return Ledger.of(self.life())
 
+    def is_up(self) -> bool:
+        """Whether the last run verified a hub that outlives it."""
+        last = self.last("up", "stopped")
+        return bool(last and last["event"] == "up")
+
     def last(self, *kinds: str, **facts: Any) -> Event | None:
         """The newest event of one of ``kinds`` in the instance's present life, with ``facts``."""
         wanted = facts.items()

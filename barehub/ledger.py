@@ -37,7 +37,7 @@ class Ledger:
                 ledger._add(kind.removeprefix("resource-"), event)
             elif kind == "destroyed":
                 ledger = cls()
-            elif kind == "up":
+            elif kind in ("up", "stopped"):
                 ledger.begun.clear()
         return ledger
 

@@ -36,7 +36,8 @@ def show(instances: Sequence[Instance], *, as_json: bool) -> None:
 
 def describe(instance: Instance) -> dict[str, Any]:
     """``state`` is ``new`` (only a recipe), ``busy`` (a run has it), ``up`` (verified by the last
-    spawn that changed something), ``unfinished`` (something was changed, and not verified)."""
+    spawn that changed something), ``stopped`` (verified in a container, with which its hub ended),
+    ``unfinished`` (something was changed, and not verified)."""
     journal = instance.journal
     endpoint = journal.last("endpoint")
     first = next((e for e in journal.life() if e["event"] == "spawn"), None)
@@ -53,8 +54,9 @@ def _state(instance: Instance) -> str:
         return "busy"
     if not instance.living:
         return "new"
-    last = instance.journal.last("up", "stage", "destroyed")
-    return "up" if last and last["event"] == "up" else "unfinished"
+    last = instance.journal.last("up", "stage", "stopped", "destroyed")
+    event = last["event"] if last else ""
+    return event if event in ("up", "stopped") else "unfinished"
 
 
 def _age(since: float | None) -> str:

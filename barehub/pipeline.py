@@ -11,6 +11,7 @@ from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
 from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError
+from barehub.inside import sealed
 from barehub.preflight import preflight
 from barehub.preparation import (
     complete_recipe,
@@ -31,6 +32,7 @@ from barehub.stages import (
     destroy,
     forget_instance,
     restart_if_dead,
+    stop_hub,
 )
 from barehub.terraform import hcl
 
@@ -60,6 +62,9 @@ def spawn(
 ) -> str:
     """Make the instance what its recipe says, verify it, and return its endpoint.
 
+    A hub that runs on this machine cannot outlive a container: there it is stopped again when it
+    has been verified, and there is no endpoint to return.
+
     :param terms: what may be lost without a question, and what the guard lets go
     :param seconds: how long the endpoint may take to become ready
     :raises BarehubError: the class tells the part that failed
@@ -74,9 +79,17 @@ def spawn(
         record_endpoint,
         restart_if_dead,
         lambda run: verify_endpoint(run, seconds),
+        _settle,
     )
     _run(project, instance, "spawn", steps, interruptions, terms)
+    if not instance.journal.is_up():
+        return ""
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
+
+
+def _settle(run: Run) -> None:
+    """Say in the journal that the hub is up, and stop it first if our container's end would."""
+    run.instance.journal.add("stopped" if sealed() and stop_hub(run) else "up")
 
 
 def _warm_up() -> None:
@@ -106,7 +119,11 @@ def teardown(
             name,
             f"invoke teardown --name {name} --yes",
         )
-    steps: Sequence[Step] = (destroy, forget_instance)
+    steps: Sequence[Step] = (
+        destroy,
+        forget_instance,
+        lambda run: run.instance.journal.add("destroyed"),
+    )
     _run(project, instance, "teardown", steps, interruptions, terms)
     prove_gone(instance)
 
@@ -136,7 +153,6 @@ def _run(
             if isinstance(error, NotReadyError) and not error.hints:
                 raise NotReadyError(error.problem, again) from None
             raise
-        instance.journal.add("up" if command == "spawn" else "destroyed")
 
 
 def prove_gone(instance: Instance) -> None:

@@ -13,6 +13,7 @@ from barehub.run import Run
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
 from barehub.vault import generate
+from barehub.vault.store import Secrets, Vault
 
 LOCAL_DOMAIN = re.compile(rf"({NAME.pattern}\.)+localhost")
 """RFC 6761, 6.3: what the module dns/local takes: a name below localhost."""
@@ -60,8 +61,12 @@ def read_recipe(run: Run) -> None:
 
 def make_vault(run: Run) -> None:
     """Make a vault where there is none."""
-    if not run.vault.exists:
-        identity = run.vault.init()
+    begin_vault(run.vault)
+
+
+def begin_vault(vault: Vault) -> None:
+    if not vault.exists:
+        identity = vault.init()
         console.step("vault", f"made secrets/shared.yaml; its key is in {identity.source}")
 
 
@@ -77,7 +82,7 @@ def read_secrets(run: Run) -> None:
 def _hide(run: Run) -> None:
     """Hide all values but those that a person has to read: they are part of the hub's name."""
     values = run.secrets.private()
-    domain = _domain(run)
+    domain = _domain(_recipe(run))
     public = {run.instance.name, domain, *domain.split(".")}
     if named := sorted(key for key, value in values.items() if value in public):
         console.warn(f"not hidden in output, because the hub's name tells it: {', '.join(named)}")
@@ -127,9 +132,9 @@ def complete_recipe(run: Run) -> None:
     console.step("secrets", f"{len(run.secrets.private())} in memory, none on a disk")
 
 
-def _domain(run: Run) -> str:
+def _domain(recipe: recipes.Recipe) -> str:
     """The hub's name as the recipe writes it."""
-    return str(_recipe(run).calls["dns"].get("domain", ""))
+    return str(recipe.calls.get("dns", {}).get("domain", ""))
 
 
 def _told(arguments: dict[str, list[str]]) -> str:
@@ -140,33 +145,44 @@ def made_here(run: Run) -> dict[str, list[str]]:
     """By stage, the open arguments of our own modules that :func:`complete_recipe` makes."""
     return {
         stage: [argument for argument in arguments if argument in generate.MADE]
-        for stage, arguments in _ours(run).items()
+        for stage, arguments in _ours(run.project, _recipe(run)).items()
     }
 
 
-def _ours(run: Run) -> dict[str, list[str]]:
+def _ours(project: Project, recipe: recipes.Recipe) -> dict[str, list[str]]:
     """By stage, the open arguments of our own modules."""
-    recipe, own = _recipe(run), run.project.root / "terraform"
-    folders = {stage: recipe.folder(stage).resolve() for stage in STAGES}
+    own = project.root / "terraform"
+    folders = {s: recipe.folder(s).resolve() for s in STAGES if s in recipe.calls}
     ours = [s for s, folder in folders.items() if folder.is_relative_to(own) and folder.is_dir()]
     return {stage: recipe.open_arguments(stage) for stage in ours}
 
 
 def _generate(run: Run) -> None:
-    """Make the secrets of our own modules that nobody has set."""
-    ours = [argument for arguments in _ours(run).values() for argument in arguments]
-    domain = _domain(run)
+    if make_values(run.project, run.vault, _recipe(run), run.secrets):
+        run.secrets = run.vault.read(run.instance.name)
+        _hide(run)
+
+
+def make_values(
+    project: Project, vault: Vault, recipe: recipes.Recipe, secrets: Secrets
+) -> list[str]:
+    """Make the secrets of our own modules that nobody has set; the key paths that were written.
+
+    :raises RecipeError: a hub for this machine alone has a name that others may have.
+    """
+    name = recipe.instance.name
+    ours = [argument for arguments in _ours(project, recipe).values() for argument in arguments]
+    domain = _domain(recipe)
     if "tls_certificate" in ours and not LOCAL_DOMAIN.fullmatch(domain):
         raise RecipeError(
             f'the domain {domain!r} of module "dns" is no name under localhost',
-            f'domain = "{run.instance.name}.localhost"',
+            f'domain = "{name}.localhost"',
         )
-    wanted = [argument for argument in ours if argument not in run.secrets.variables]
-    made = generate.complete(run.vault, run.instance.name, run.secrets, wanted, domain)
+    wanted = [argument for argument in ours if argument not in secrets.variables]
+    made = generate.complete(vault, name, secrets, wanted, domain)
     if made:
-        run.secrets = run.vault.read(run.instance.name)
-        _hide(run)
         console.step("vault", f"made {len(made)} values of this hub's own, stored encrypted")
+    return made
 
 
 def open_state(run: Run) -> None:

@@ -154,13 +154,21 @@ def start(
     return _start(argv, env, cwd, pass_fds, output, subprocess.STDOUT, stdin)
 
 
+def speak(argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+    """Start a program that writes where we do, and whose standard input we write.
+
+    :raises ToolError: the program is missing or cannot be executed.
+    """
+    return _start(argv, None, None, (), None, None, subprocess.PIPE)
+
+
 def _start(
     argv: Sequence[str | Path],
     env: Mapping[str, str] | None,
     cwd: Path | None,
     pass_fds: Sequence[int],
-    stdout: IO[bytes] | int,
-    stderr: int,
+    stdout: IO[bytes] | int | None,
+    stderr: int | None,
     stdin: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     try:

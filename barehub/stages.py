@@ -150,6 +150,22 @@ def restart_if_dead(run: Run) -> None:
         _apply(run, terraform_of(run), "binderhub", target="module.binderhub", replace=address)
 
 
+def stop_hub(run: Run) -> bool:
+    """Destroy what runs the hub, if that is a process beside us; whether it is.
+
+    The state then says what is true, and the next spawn starts the hub again.
+    """
+    event = run.instance.journal.last("endpoint")
+    if not event or not event.get("service"):
+        return False
+    _destroy(run, terraform_of(run), "binderhub", "module.binderhub")
+    console.warn(
+        f"the hub of {run.instance.name} ran in this container and ends with it; "
+        "without --container it stays"
+    )
+    return True
+
+
 def destroy(run: Run) -> None:
     """Destroy stage by stage, last one first, and then whatever else the state knows."""
     journal = run.instance.journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "the instance: a DNS label, a folder under instances/"
 WAIT = "wait until nobody else has the instance, instead of failing"
+CONTAINER = "do it in a container that cannot outlive it: docs/how-to/container.md"
 STAGE_TIMEOUT = "seconds that terraform may take for each stage (no limit)"
 
 
@@ -99,6 +100,14 @@ def project() -> Project:
     from barehub.project import Project
 
     return Project(Path(__file__).resolve().parent.parent.parent)
+
+
+def contained(command: str, given: Mapping[str, Any]) -> None:
+    """Do ``command`` in a container; ``given`` are the parameters of its task."""
+    from barehub import container
+
+    options = {name: value for name, value in given.items() if name not in ("c", "container")}
+    container.run(project(), container.Wish(command, options), interruptions())
 
 
 def only(command: str) -> str:
