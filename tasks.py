@@ -278,7 +278,15 @@ def _help_first() -> None:
 
 _help_first()
 namespace = Collection(
-    spawn, verify, teardown, recipe.check, recipe.import_recipe, list_, doctor, clean
+    spawn,
+    verify,
+    teardown,
+    recipe.check,
+    recipe.import_recipe,
+    recipe.run_folders,
+    list_,
+    doctor,
+    clean,
 )
 for task in Collection.from_module(instance).tasks.values():
     namespace.add_task(task)

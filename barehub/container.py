@@ -45,8 +45,8 @@ from barehub.vault.store import Vault
 NETWORK = "BAREHUB_NETWORK"
 """The network of the container, as the engine names it; the engine's own default without."""
 
-GONE_SECONDS = 15.0
-"""How long an engine may take to remove a container that has ended."""
+GONE_SECONDS = 5.0
+"""How long an engine may take to remove a container by itself when nothing is at work in it."""
 
 LOOK_SECONDS = 0.1
 
@@ -254,6 +254,8 @@ class _Outside:
     def _failure(self, code: int) -> BarehubError | None:
         """What the engine did to the command; nothing if the command itself ended."""
         program = self.engine.path
+        if code == 125 and self._left():
+            return BarehubError(f"{program} has lost sight of the container", self._again())
         if code in (125, 126, 127):
             return ToolError(f"{program} could not run the container: see above", f"{program} info")
         if code < 0:
@@ -263,8 +265,9 @@ class _Outside:
         return None
 
     def _again(self) -> str:
+        command = self.own.lock.holder().command
         name = f" --name {self.instance.name}" if self.instance else ""
-        return f"invoke spawn{name} --container   goes on from here" if name else "call it again"
+        return f"invoke {command.split()[0]}{name} --container   goes on from here"
 
     def _prove_gone(self, failure: BarehubError | None) -> None:
         """Wait for the container to go, remove it if it does not, and see that nothing is left.

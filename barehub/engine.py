@@ -233,14 +233,20 @@ def _last_line(done: process.Finished) -> str:
 
 
 def _limits() -> Iterator[str]:
-    """Our own: an engine's default may be above what this machine allows."""
+    """Our own: an engine's default may be above what this machine allows.
+
+    No more processes than there can be numbers for them (proc(5), pid_max): podman lowers its own
+    limit to that, and cannot give what it does not have.
+    """
     if sys.platform != "linux":  # there it runs in a machine of its own
         return
-    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
-        soft, hard = (
-            -1 if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(number)
-        )
-        yield from ("--ulimit", f"{name}={soft}:{hard}")
+    most = int(Path("/proc/sys/kernel/pid_max").read_text())
+    processes = resource.getrlimit(resource.RLIMIT_NPROC)
+    soft, hard = (most if n == resource.RLIM_INFINITY else min(n, most) for n in processes)
+    yield from ("--ulimit", f"nproc={soft}:{hard}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard):
+        yield from ("--ulimit", f"nofile={soft}:{hard}")
 
 
 def _bind(folder: Path, *, readonly: bool) -> str:

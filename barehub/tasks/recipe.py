@@ -1,4 +1,4 @@
-"""The verbs about recipes: `invoke check`."""
+"""The verbs about recipes."""
 
 from __future__ import annotations
 
@@ -56,3 +56,28 @@ def import_recipe(
     old = OldInstance(folder, Path(keys) if keys else None, instance)
     with vault() as store:
         taking_over.run(project(), store, old, interruptions(), replacing=replace, as_json=json)
+
+
+@verb(
+    name="run-folders",
+    help={
+        "keys": "the folder with openrc.sh, keys_cc.sh and one SSH key (/tmp/.ssh)",
+        "artifacts": "the folder with main.tf (/terraform-artifacts)",
+    },
+)
+def run_folders(
+    c: Context, keys: str = "/tmp/.ssh", artifacts: str = "/terraform-artifacts"
+) -> None:
+    """Spawn what the old procedure's two folders hold: what its container did.
+
+    Example: invoke run-folders --keys ~/my_keys --artifacts ~/instance-name
+    """
+    from pathlib import Path
+
+    from barehub.console import console
+    from barehub.migration import folders
+
+    root = project().root
+    endpoint = folders.run(root, Path(keys), Path(artifacts), interruptions())
+    if endpoint:
+        console.exact(endpoint)

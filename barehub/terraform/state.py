@@ -14,11 +14,15 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from barehub import inside
 from barehub.console import console
 from barehub.errors import BarehubError, TerraformError
 
 SEAL_SECONDS = 1.0
 """The longest that a change may stay unsealed while Terraform runs."""
+
+INSIDE_SECONDS = 0.1
+"""The same in a container: when that is killed its memory is gone, and no sweep recovers it."""
 
 Seal = Callable[[bytes, Path], None]
 Unseal = Callable[[Path], bytes]
@@ -36,6 +40,7 @@ class State:
         self.trouble: BarehubError | None = None
         """Why the newest state is not sealed; nothing more should be made until it is."""
         self._looked = 0.0
+        self._patience = INSIDE_SECONDS if inside.sealed() else SEAL_SECONDS
         self._seen: tuple[int, int] | None = None
 
     def open(self, unseal: Unseal) -> None:
@@ -83,7 +88,7 @@ class State:
 
     def keep(self, *, at_once: bool = False) -> None:
         """Seal the state if it changed since; cheap enough for a loop."""
-        if not at_once and time.monotonic() - self._looked < SEAL_SECONDS:
+        if not at_once and time.monotonic() - self._looked < self._patience:
             return
         self._looked = time.monotonic()
         try:
