@@ -47,4 +47,3 @@ ENV PATH=/opt/barehub/.venv/bin:/usr/local/bin:/usr/bin:/bin \
 USER 65532:65532
 WORKDIR /opt/barehub
 ENTRYPOINT ["/opt/barehub/scripts/enter"]
-CMD ["--list"]

@@ -17,9 +17,11 @@ from pathlib import Path
 from barehub import pipeline, session
 from barehub.console import console
 from barehub.errors import RecipeError, ToolError, UsageError, VaultError
-from barehub.migration import git_crypt, placement
+from barehub.migration import git_crypt, old_state, placement
 from barehub.process import Interruptions
-from barehub.project import NAME, Instance, Project
+from barehub.project import NAME, Instance, Project, Tool
+from barehub.run import NOTHING
+from barehub.terraform import hcl
 from barehub.terraform import recipe as recipes
 from barehub.vault.identity import ssh_key
 from barehub.vault.identity.sources import NAMED_SSH_KEY
@@ -36,10 +38,13 @@ NAMELESS = "hub"
 USER = 'docker run --user "$(id -u):$(id -g)" …'
 
 
-def run(barehub: Path, keys: Path, artifacts: Path, interruptions: Interruptions) -> str:
+def run(
+    barehub: Path, keys: Path, artifacts: Path, interruptions: Interruptions, seconds: float
+) -> str:
     """Spawn the recipe in ``artifacts`` with what is in ``keys``; the endpoint.
 
     :param barehub: the folder with our modules and recipes.
+    :param seconds: how long the endpoint may take to become ready.
     :raises BarehubError: as :func:`barehub.pipeline.spawn`, and for what the folders lack.
     """
     _see_access(keys, artifacts)
@@ -55,9 +60,14 @@ def run(barehub: Path, keys: Path, artifacts: Path, interruptions: Interruptions
         vault.init()
         key = ssh_key.read(private, str(private)).text(ask=True)
         vault.update(vault.file(None), _values(keys, artifacts) | {"ssh.private_key": key})
-        _take_old_state(vault, instance)
+        _take_old_state(vault, instance, scratch, project.terraform)
         return pipeline.spawn(
-            project, name, recipe=recipe, interruptions=interruptions, seconds=900
+            project,
+            name,
+            recipe=recipe,
+            interruptions=interruptions,
+            terms=NOTHING,
+            seconds=seconds,
         )
 
 
@@ -82,7 +92,7 @@ def _unsafe(keys: Path, artifacts: Path) -> Iterator[str]:
     if os.access(keys, os.W_OK):
         yield f"{keys} is mounted writable: mount it read-only, -v …:{keys}:ro"
     for path in sorted(keys.iterdir()):
-        if path.is_file() and path.stat().st_mode & 0o077:
+        if path.is_file() and path.suffix != ".pub" and path.stat().st_mode & 0o077:
             yield f"{path} can be read by others: chmod 600"
     if (keys / "gitcrypt-key").exists():
         yield f"{keys / 'gitcrypt-key'} is of no use here: take it away"
@@ -167,8 +177,7 @@ def _name(artifacts: Path) -> str:
     """The instance's name: the recipe's ``project_name``, as the old documentation has it."""
     file = artifacts / "main.tf"
     if file.exists():
-        recipes.warm_up()
-        calls = recipes.Recipe(Instance(NAMELESS, artifacts), recipes.parse(file)).calls
+        calls = recipes.Recipe(Instance(NAMELESS, artifacts), hcl.parse(file)).calls
         told = str(calls.get("provider", {}).get("project_name", ""))
         if NAME.fullmatch(told):
             return told
@@ -217,7 +226,7 @@ def _exported(path: Path) -> dict[str, str]:
     return values
 
 
-def _take_old_state(vault: Vault, instance: Instance) -> None:
+def _take_old_state(vault: Vault, instance: Instance, scratch: Path, tool: Tool) -> None:
     """Seal a state that lies in clear beside the recipe, and remove it.
 
     :raises ToolError: there are both, and nobody can tell which one is true.
@@ -230,8 +239,9 @@ def _take_old_state(vault: Vault, instance: Instance) -> None:
             f"{plain} and {instance.sealed_state.name} are both there: only one can be true",
             f"look at both, and remove one: sops decrypt {instance.sealed_state.name}",
         )
-    content = plain.read_bytes()
-    vault.seal(content, instance.sealed_state)
-    if vault.unseal(instance.sealed_state) == content:
+    content = old_state.read(plain, scratch, tool)
+    if content:
+        vault.seal(content, instance.sealed_state)
+    if not content or vault.unseal(instance.sealed_state) == content:
         plain.unlink()
         console.step("state", f"sealed {plain}, which lay there in clear, and removed it")

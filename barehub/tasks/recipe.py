@@ -63,10 +63,14 @@ def import_recipe(
     help={
         "keys": "the folder with openrc.sh, keys_cc.sh and one SSH key (/tmp/.ssh)",
         "artifacts": "the folder with main.tf (/terraform-artifacts)",
+        "timeout": "seconds that the endpoint may take to become ready (900)",
     },
 )
 def run_folders(
-    c: Context, keys: str = "/tmp/.ssh", artifacts: str = "/terraform-artifacts"
+    c: Context,
+    keys: str = "/tmp/.ssh",  # noqa: S108 - where the old documentation mounts them
+    artifacts: str = "/terraform-artifacts",
+    timeout: str = "900",
 ) -> None:
     """Spawn what the old procedure's two folders hold: what its container did.
 
@@ -77,7 +81,7 @@ def run_folders(
     from barehub.console import console
     from barehub.migration import folders
 
-    root = project().root
-    endpoint = folders.run(root, Path(keys), Path(artifacts), interruptions())
+    wait = seconds("timeout", timeout)
+    endpoint = folders.run(project().root, Path(keys), Path(artifacts), interruptions(), wait)
     if endpoint:
         console.exact(endpoint)
