@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ INGREDIENTS = (
 """What the image is made of; barehub itself is in there for the old way only, and does not count:
 a run takes it from the project's own folder."""
 
+STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP|Step) .*|^#\d+ \[.*", re.MULTILINE)
+"""How podman, docker and its buildkit say where they are."""
+
 TOLD_LINES = 20
 
 
@@ -47,10 +51,10 @@ def ready(engine: Engine, project: Project, scratch: Path, interruptions: Interr
     found = engine.ask(engine.has_image(image))
     if found.code:
         if NAMED in os.environ:
-            command, what = engine.pull(image), "pulling"
+            command, what = engine.pull(image), "pull"
         else:
             labels = {"image": "barehub"}
-            command, what = engine.build(image, project.root, labels, options), "building"
+            command, what = engine.build(image, project.root, labels, options), "build"
         _follow(command, f"{what} {image}", scratch / "image.log", interruptions)
         found = engine.ask(engine.has_image(image))
     if found.text.strip() not in ("null", "{}", "map[]"):
@@ -79,7 +83,7 @@ def _follow(command: Sequence[str], doing: str, log: Path, interruptions: Interr
         child = process.start(command, env=process.environment(), output=output)
         try:
             while child.poll() is None:
-                work.now(f"{doing}: {_end(log, 1)}")
+                work.now(f"{doing}{_step(log)}")
                 interruptions.check()
                 time.sleep(0.2)
         except BaseException:
@@ -94,6 +98,12 @@ def _follow(command: Sequence[str], doing: str, log: Path, interruptions: Interr
             f"the image could not be made: {shlex.join(command)}", "docs/how-to/container.md"
         )
     console.step("image", doing.replace("ing ", "t ", 1) if "build" in doing else doing, took)
+
+
+def _step(log: Path) -> str:
+    """The line of the Dockerfile that is being built; nothing for a pull."""
+    steps = STEP.findall(log.read_text(errors="replace"))
+    return f": {steps[-1]}" if steps else ""
 
 
 def _end(log: Path, lines: int) -> str:

@@ -1,7 +1,7 @@
 """A podman of the tests' own: its storage, and a base image made with debootstrap, in the cache.
 
-No registry is asked. The base is Debian of the Dockerfile's release, with this machine's authorities
-for TLS; Terraform is the one that this machine has.
+No registry is asked. The base is Debian of the Dockerfile's release, with this machine's
+authorities for TLS; Terraform is the one that this machine has.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ def holding(value: str, *places: Path, but: Iterable[str] = ()) -> list[Path]:
     files = [
         Path(top, name) for place in places for top, _, names in os.walk(place) for name in names
     ]
-    sought = [path for path in files if path.name not in but and not path.is_symlink()]
+    regular = (path for path in files if path.is_file() and not path.is_symlink())
+    sought = [path for path in regular if path.name not in but]  # a pipe would keep us waiting
     return [path for path in sought if any(form in content(path) for form in forms)]
 
 

@@ -26,7 +26,7 @@ PARTS = (*image.INGREDIENTS, "scripts/invoke")
 
 @pytest.fixture
 def boxed(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cli]:
-    """The project of the test; its image is there, and none of its containers is left at the end."""
+    """The project of the test: its image is there, and no container of it is left at the end."""
     boxes.needed()
     for name, value in boxes.settings().items():
         monkeypatch.setenv(name, value)

@@ -157,7 +157,8 @@ def _see_context(scratch: Path) -> None:
     for layer in (scratch / "all").iterdir():
         assert CANARY.encode() not in layer.read_bytes()
         if tarfile.is_tarfile(layer):
-            names |= {name.split("/")[0] for name in tarfile.open(layer).getnames()}
+            with tarfile.open(layer) as files:
+                names |= {name.split("/")[0] for name in files.getnames()}
     assert names == {"requirements.lock", "tasks.py", "barehub", "terraform", "scripts"}
 
 
@@ -263,13 +264,10 @@ def test_a_released_tofu_that_is_not_the_one_is_not_taken(boxed: Cli, tmp_path: 
     ) as server:
         assert server.stdout
         port = server.stdout.readline().split()[5]
-        base = options()[1]
+        argv = ["podman", "build", "--network=host", "--target=released", *options()[:2]]
         mirror = f"BAREHUB_RELEASES=http://127.0.0.1:{port}"
         done = subprocess.run(
-            ["podman", "build", "--network", "host", "--target", "released"]
-            + ["--build-arg", base, "--env", mirror, str(boxed.root)],
-            capture_output=True,
-            text=True,
+            [*argv, "--env", mirror, str(boxed.root)], capture_output=True, text=True
         )
         server.kill()
     assert done.returncode != 0
@@ -278,9 +276,7 @@ def test_a_released_tofu_that_is_not_the_one_is_not_taken(boxed: Cli, tmp_path: 
 
 def test_the_cache_of_the_parser_is_shipped(boxed: Cli) -> None:
     """A read-only root could not keep it, and every run would take seconds more."""
-    found = [
-        line for line in boxes.podman("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    ]
+    found = boxes.podman("images", "--format", "{{.Repository}}:{{.Tag}}").split()
     ours = next(name for name in found if name.startswith("localhost/barehub:"))
     started = time.monotonic()
     code = "import hcl2; hcl2.loads('a = 1')"
