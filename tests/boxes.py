@@ -56,20 +56,20 @@ def needed() -> None:
         pytest.skip("needs podman and debootstrap, and root for the latter")
 
 
-def settings() -> dict[str, str]:
+def settings(store: Path = STORE) -> dict[str, str]:
     """An environment in which podman, and barehub, work in a storage of the tests."""
-    STORE.mkdir(parents=True, exist_ok=True)
+    store.mkdir(parents=True, exist_ok=True)
     files = {
         "storage.conf": f'[storage]\ndriver = "{_driver()}"\n'
-        f'graphroot = "{STORE}/images"\nrunroot = "{STORE}/run"\n',
+        f'graphroot = "{store}/images"\nrunroot = "{store}/run"\n',
         "containers.conf": f"[containers]\ndefault_ulimits = {limits()!r}\n",
     }
     for name, text in files.items():
-        if not (STORE / name).exists() or (STORE / name).read_text() != text:
-            (STORE / name).write_text(text)
+        if not (store / name).exists() or (store / name).read_text() != text:
+            (store / name).write_text(text)
     return {
-        "CONTAINERS_STORAGE_CONF": str(STORE / "storage.conf"),
-        "CONTAINERS_CONF": str(STORE / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(store / "storage.conf"),
+        "CONTAINERS_CONF": str(store / "containers.conf"),
         "BUILDAH_ISOLATION": "chroot",
         "BAREHUB_ENGINE": "podman",
     }
@@ -119,7 +119,7 @@ def _base() -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
         shutil.rmtree(folder / "var/cache/apt/archives")
-        _import(folder, image)
+        pack(folder, image)
     return image
 
 
@@ -131,11 +131,12 @@ def _tools() -> str:
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / "tools").mkdir()
             shutil.copy(program, Path(scratch) / "tools" / Project(ROOT).terraform.name)
-            _import(Path(scratch), image)
+            pack(Path(scratch), image)
     return image
 
 
-def _import(folder: Path, image: str) -> None:
+def pack(folder: Path, image: str) -> None:
+    """Make an image of the files in ``folder``."""
     tar = subprocess.Popen(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE)
     subprocess.run(["podman", "import", "-", image], stdin=tar.stdout, check=True)
     assert tar.wait() == 0

@@ -168,7 +168,7 @@ def test_a_hub_outside_is_verified_from_inside(boxed: Cli, monkeypatch: pytest.M
     verified = boxed("verify", "--name", "demo", "--json", "--container")
     assert verified.code == 0, verified
     assert json.loads(verified.out)["verdict"] == "pass"
-    url = json.loads(verified.out)["target"]["url"]
+    url = json.loads(boxed("list", "--json").out)[0]["endpoint"]
     listed = boxed(
         *("verify", "--file", "-", "--ca-file", str(boxed.instance("demo") / "hub/ca.pem")),
         *("--json", "--container"),
