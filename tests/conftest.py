@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cloud",
         action="store_true",
-        help="also run the tests marked `cloud`: real providers, real OpenStack services",
+        help="also run the tests marked `cloud`: OpenStack's own services, containers of podman",
     )
 
 
