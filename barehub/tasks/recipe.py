@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, interruptions, project, vault, verb
+from barehub.tasks.verb import NAME, interruptions, project, seconds, vault, verb
 
 
 @verb(

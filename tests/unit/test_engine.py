@@ -149,5 +149,9 @@ def test_what_names_a_place_on_this_machine_stays_outside(value: str, is_place: 
 
 
 def test_a_command_is_the_one_that_was_given() -> None:
-    wish = Wish("verify", {"name": "", "ca_file": "a b.pem", "wait": True, "json": False})
-    assert wish.argv() == ["verify", "--ca-file", "a b.pem", "--wait"]
+    given = {"name": "", "ca_file": "a b.pem", "wait": True, "json": False, "from_": "dns"}
+    wish = Wish("verify", {**given, "allow_replace": ["one", "two"], "timeout": "9"})
+    assert " ".join(wish.argv()) == (
+        "verify --ca-file a b.pem --wait --from dns --allow-replace one --allow-replace two "
+        "--timeout 9"
+    )
