@@ -45,6 +45,9 @@ from barehub.vault.store import Vault
 NETWORK = "BAREHUB_NETWORK"
 """The network of the container, as the engine names it; the engine's own default without."""
 
+PATHS = ("file", "ca_file")
+"""The options that name a file to read."""
+
 GONE_SECONDS = 5.0
 """How long an engine may take to remove a container by itself when nothing is at work in it."""
 
@@ -73,8 +76,11 @@ class Wish:
         return self.options.get("file") == "-"
 
     def argv(self) -> list[str]:
+        """The command line inside, where paths are not meant from where the person stands."""
         words = [self.command]
         for name, value in self.options.items():
+            if name in PATHS and value and value != "-":
+                value = str(Path(value).absolute())
             option = "--" + name.strip("_").replace("_", "-")
             if isinstance(value, bool) or not value:
                 words += [option] if value else []
@@ -117,7 +123,7 @@ def _see_places(project: Project, wish: Wish) -> None:
                 f"--{option} writes a file, and a container may write nowhere but in an instance",
                 f"invoke {wish.command} --{option} …   without --container",
             )
-    for option in ("file", "ca_file"):
+    for option in PATHS:
         given = str(wish.options.get(option) or "")
         if given not in ("", "-") and not Path(given).resolve().is_relative_to(project.root):
             raise UsageError(
@@ -187,7 +193,15 @@ def _box(project: Project, wish: Wish, instance: Instance | None, made: str, own
     }
     name = "-".join(filter(None, ("barehub", instance.name if instance else wish.command, run)))
     writable = instance.folder if instance and wish.command != "verify" else None
-    return Box(name[:63], made, project.root, writable, labels, os.environ.get(NETWORK, ""))
+    return Box(
+        name=name[:63],
+        image=made,
+        root=project.root,
+        writable=writable,
+        labels=labels,
+        id_file=own.folder / "container",
+        network=os.environ.get(NETWORK, ""),
+    )
 
 
 @dataclass
@@ -279,17 +293,28 @@ class _Outside:
             self.engine.ask(self.engine.remove(one))
         left = self._left()
         volumes = self.engine.lines(self.engine.volumes(run=self.box.labels["run"]))
-        if not left and not volumes:
+        mounts = self._mounts()
+        if not left and not volumes and not mounts:
             console.step("container", f"{self.box.name} is gone")
             return
         leftover = LeftoverError(
-            f"the container {self.box.name} is still there",
+            f"something of the container {self.box.name} is still there",
             *(" ".join(self.engine.remove(one[:12])) for one in left),
             *(f"{self.engine.path} volume rm {one}" for one in volumes),
+            *(f"umount {one}" for one in mounts),
         )
         if failure is None:
             raise leftover
         console.say(str(leftover))
+
+    def _mounts(self) -> list[str]:
+        """Where something of the container is still mounted, as far as this user can see."""
+        try:
+            id = self.box.id_file.read_text().strip()
+            lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        except OSError:  # it never had one; or this is no Linux
+            return []
+        return [line.split()[4] for line in lines if id and id in line]
 
     def _left(self) -> list[str]:
         return self.engine.lines(self.engine.containers(run=self.box.labels["run"]))

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from barehub import process, session
+from barehub import engine, process, session
 from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
@@ -118,6 +118,15 @@ def _memory(project: Project) -> Check:
     return Check("memory", "warning", f"{home} is on a disk: this system has no tmpfs for users")
 
 
+def _container(project: Project) -> Check:
+    try:
+        found = engine.find()
+    except ToolError as error:
+        return Check("container", "warning", error.problem, f"{error.hints[0]}; it is optional")
+    whose = "as you" if found.rootless else "as root"
+    return Check("container", "ok", f"{found.path}, which runs {whose}, for --container")
+
+
 def _network(project: Project) -> Check:
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     parts = urllib.parse.urlsplit(proxy or "")
@@ -144,5 +153,6 @@ CHECKS: tuple[Callable[[Project], Check], ...] = (
     _identity,
     _keyring,
     _memory,
+    _container,
     _network,
 )

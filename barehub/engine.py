@@ -46,6 +46,9 @@ class Box:
     """The folder of the instance; everything else below ``root`` is read-only."""
 
     labels: Mapping[str, str]
+    id_file: Path
+    """Where the engine writes the container's id, outside."""
+
     network: str = ""
 
 
@@ -61,7 +64,7 @@ class Engine:
         """Run ``inside`` in ``box`` with our standard input; it removes itself at the end."""
         return [
             *(self.path, "run", "--rm", "--interactive", "--pull", "never"),
-            *("--name", box.name, "--hostname", box.name),
+            *("--name", box.name, "--hostname", box.name, "--cidfile", str(box.id_file)),
             *(f"--label={LABEL}.{key}={value}" for key, value in box.labels.items()),
             *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             # SELinux: the alternative is to relabel the person's own files

@@ -74,6 +74,7 @@ def test_a_hub_lives_and_ends_in_containers(boxed: Cli, tmp_path: Path) -> None:
     (row,) = json.loads(boxed("list", "--json").out)
     assert row["state"] == "stopped"
     assert mine(boxed) == []
+    assert told["Id"] not in Path("/proc/self/mountinfo").read_text()
 
     # files belong to whoever called, and hold no secret; neither does the image
     for path in boxed.root.rglob("*"):

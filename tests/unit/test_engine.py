@@ -20,6 +20,7 @@ BOX = Box(
     root=Path("/home/me/hubs"),
     writable=Path("/home/me/hubs/instances/demo"),
     labels={"run": "12ab", "instance": "demo"},
+    id_file=Path("/run/me/barehub-1/x/container"),
 )
 
 EVERYWHERE = (
@@ -152,6 +153,6 @@ def test_a_command_is_the_one_that_was_given() -> None:
     given = {"name": "", "ca_file": "a b.pem", "wait": True, "json": False, "from_": "dns"}
     wish = Wish("verify", {**given, "allow_replace": ["one", "two"], "timeout": "9"})
     assert " ".join(wish.argv()) == (
-        "verify --ca-file a b.pem --wait --from dns --allow-replace one --allow-replace two "
-        "--timeout 9"
+        f"verify --ca-file {Path.cwd()}/a b.pem --wait --from dns "
+        "--allow-replace one --allow-replace two --timeout 9"
     )
