@@ -191,10 +191,10 @@ def _box(project: Project, wish: Wish, instance: Instance | None, made: str, own
         "root": str(project.root),
         "instance": instance.name if instance else "",
     }
-    name = "-".join(filter(None, ("barehub", instance.name if instance else wish.command, run)))
+    name = f"barehub-{run}-{instance.name if instance else wish.command}"
     writable = instance.folder if instance and wish.command != "verify" else None
     return Box(
-        name=name[:63],
+        name=name[:63].rstrip("-"),  # a host name inside, too
         image=made,
         root=project.root,
         writable=writable,
@@ -227,7 +227,12 @@ class _Outside:
                     with contextlib.suppress(BrokenPipeError):
                         child.stdin.close()
             failure = self._failure(child.wait())
-            self._prove_gone(failure)
+            try:
+                self._prove_gone()
+            except LeftoverError as error:
+                if failure is None:
+                    raise
+                console.say(str(error))
             if failure:
                 raise failure
             return child.returncode
@@ -253,7 +258,7 @@ class _Outside:
                 ours = typing and (listens or _in_foreground())
                 if not select.select([0] if ours else [], [], [], LOOK_SECONDS)[0]:
                     continue
-                typed = os.read(0, 65536)
+                typed = _read()
                 typing = bool(typed)
                 self._say(child, {"input": typed.decode("utf-8", "surrogateescape")})
         except BrokenPipeError:
@@ -283,29 +288,32 @@ class _Outside:
         name = f" --name {self.instance.name}" if self.instance else ""
         return f"invoke {command.split()[0]}{name} --container   goes on from here"
 
-    def _prove_gone(self, failure: BarehubError | None) -> None:
+    def _prove_gone(self) -> None:
         """Wait for the container to go, remove it if it does not, and see that nothing is left.
 
-        :raises LeftoverError: something is.
+        :raises LeftoverError: something is, or nobody can tell.
         """
-        self._wait()
-        for one in self._left():
-            self.engine.ask(self.engine.remove(one))
-        left = self._left()
-        volumes = self.engine.lines(self.engine.volumes(run=self.box.labels["run"]))
+        try:
+            self._wait()
+            for one in self._left():
+                self.engine.ask(self.engine.remove(one))
+            left = self._left()
+            volumes = self.engine.lines(self.engine.volumes(run=self.box.labels["run"]))
+        except ToolError as error:
+            raise LeftoverError(
+                f"nobody can tell whether {self.box.name} is gone: {error.problem}",
+                " ".join(self.engine.remove(self.box.name)),
+            ) from None
         mounts = self._mounts()
         if not left and not volumes and not mounts:
             console.step("container", f"{self.box.name} is gone")
             return
-        leftover = LeftoverError(
+        raise LeftoverError(
             f"something of the container {self.box.name} is still there",
             *(" ".join(self.engine.remove(one[:12])) for one in left),
             *(f"{self.engine.path} volume rm {one}" for one in volumes),
             *(f"umount {one}" for one in mounts),
         )
-        if failure is None:
-            raise leftover
-        console.say(str(leftover))
 
     def _mounts(self) -> list[str]:
         """Where something of the container is still mounted, as far as this user can see."""
@@ -333,6 +341,13 @@ class _Outside:
 
     def _at_work(self) -> bool:
         return self.instance is not None and Lock(self.instance.lock).held()
+
+
+def _read() -> bytes:
+    try:
+        return os.read(0, 65536)
+    except OSError:  # the terminal has gone away
+        return b""
 
 
 def _in_foreground() -> bool:

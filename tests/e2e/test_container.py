@@ -212,6 +212,14 @@ def test_ctrl_c_at_a_terminal_ends_it_in_order(slow: Cli) -> None:
     assert not (slow.instance("demo") / ".lock").exists()
 
 
+def test_a_terminal_that_goes_away_stops_nothing(slow: Cli) -> None:
+    terminal = Terminal(slow, "spawn", "--name", "demo", "--timeout", "1", "--container")
+    terminal.expect("creating terraform_data.machine")
+    terminal.hang_up()
+    assert terminal.child.wait(timeout=90) == 8
+    assert (slow.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
+
+
 def test_who_has_the_instance_is_said_across_the_wall(slow: Cli) -> None:
     run = slow.start("spawn", "--name", "demo", "--container")
     name = running(slow)
