@@ -226,7 +226,7 @@ def test_who_has_the_instance_is_said_across_the_wall(slow: Cli) -> None:
     waited_for((slow.instance("demo") / "log").exists)
     second = slow("teardown", "--name", "demo", "--yes")
     assert second.code == 1, second
-    assert name in second.err and "invoke teardown --name demo --wait" in second.err
+    assert f"@{name} (process" in second.err and "--name demo --wait" in second.err
     assert "not touched" in slow("clean").err
     assert mine(slow) == [name]
     os.kill(run.pid, signal.SIGTERM)
