@@ -19,8 +19,11 @@ from pathlib import Path
 import pytest
 from endpoints import HOST, Servers, modern, routes
 
+from .boxed import boxed
 from .clones import with_drivers
 from .conftest import INVOKE, ROOT, Cli
+
+__all__ = ["boxed"]
 
 PAGES = ROOT / "docs" / "how-to"
 
@@ -230,6 +233,14 @@ def test_after_a_crash(hub: Machine) -> None:
         hub.run(scripts[1])
     said = "".join(hub.run(script) for script in [scripts[2], scripts[1], *scripts[3:]])
     assert "nobody has demo" in said and "module.provider.terraform_data.master" in said
+
+
+@pytest.mark.cloud
+@pytest.mark.timeout(600)
+def test_container(boxed: Cli, here: Machine) -> None:
+    said = "".join(here.run(script) for _, script in blocks("container.md"))
+    assert "the hub is up" in said and "ends with it" in said
+    assert "no process, no port, no state" in said
 
 
 def test_every_page_is_run() -> None:
