@@ -273,7 +273,7 @@ class _Outside:
     def _failure(self, code: int) -> BarehubError | None:
         """What the engine did to the command; nothing if the command itself ended."""
         program = self.engine.path
-        if code == 125 and self._left():
+        if code in (125, 126, 127) and self._left():
             return BarehubError(f"{program} has lost sight of the container", self._again())
         if code in (125, 126, 127):
             return ToolError(f"{program} could not run the container: see above", f"{program} info")
