@@ -37,6 +37,8 @@ RUN bash -euo pipefail -c 'root=/opt/barehub; . /opt/barehub/scripts/venv.sh; UV
 FROM base
 COPY --from=tools /tools /usr/local/bin
 COPY --from=python /opt/barehub /opt/barehub
+# What our recipes call ../../terraform, from /terraform-artifacts.
+RUN ln -s /opt/barehub/terraform /terraform
 COPY tasks.py /opt/barehub/
 COPY scripts/enter /opt/barehub/scripts/
 COPY terraform /opt/barehub/terraform

@@ -151,7 +151,7 @@ def made_here(run: Run) -> dict[str, list[str]]:
 
 def _ours(project: Project, recipe: recipes.Recipe) -> dict[str, list[str]]:
     """By stage, the open arguments of our own modules."""
-    own = project.root / "terraform"
+    own = (project.root / "terraform").resolve()
     folders = {s: recipe.folder(s).resolve() for s in STAGES if s in recipe.calls}
     ours = [s for s, folder in folders.items() if folder.is_relative_to(own) and folder.is_dir()]
     return {stage: recipe.open_arguments(stage) for stage in ours}

@@ -138,6 +138,24 @@ def test_without_a_recipe_one_is_asked_for(folders: Folders) -> None:
     assert "no terminal to ask for a recipe on" in result.err and "docker run -it" in result.err
 
 
+class _AsTyped(Cli):
+    """A terminal on which a person types any command."""
+
+    def argv(self, *args: str) -> list[str]:
+        return list(args)
+
+
+def test_on_a_terminal_the_recipe_is_asked_for(folders: Folders, tmp_path: Path) -> None:
+    folders.flags = (*folders.flags, "-it")
+    terminal = Terminal(_AsTyped(tmp_path), *folders.argv("old-six"))
+    terminal.expect("from which recipe")
+    terminal.type("local\r")
+    assert terminal.end(seconds=200) == 0, terminal.text
+    assert "the hub is up" in terminal.text and "ends with it" in terminal.text
+    assert CANARY not in terminal.raw
+    assert (folders.artifacts / "main.tf").exists()
+
+
 def test_a_state_in_clear_is_sealed_and_removed(folders: Folders) -> None:
     _old_recipe(folders)
     plain = folders.artifacts / "terraform.tfstate"
