@@ -1,0 +1,1 @@
+"""A real DNS server on loopback, and Cloudflare's API in front of it."""
