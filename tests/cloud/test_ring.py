@@ -170,19 +170,19 @@ def test_a_quota_is_a_limit(root: Root, project: Project, key: Path) -> None:
     assert root.destroy(public_key=_public(key)).returncode == 0
 
 
-def test_a_flavor_can_be_too_large_for_every_host(root: Root, key: Path) -> None:
+def test_a_flavor_can_be_too_large_for_every_host(root: Root, project: Project, key: Path) -> None:
+    project.quota(ram=-1)
     root.write(SERVER)
     applied = root.apply(public_key=_public(key), flavor="m1.huge")
     assert applied.returncode == 1
-    assert "No valid host was found" in applied.stdout
+    assert "No valid host was found" in applied.stdout, applied.stdout
     assert root.destroy(public_key=_public(key)).returncode == 0
 
 
 def test_a_network_in_use_is_not_destroyed(root: Root, project: Project) -> None:
     # the provider asks again for ten minutes unless it is told otherwise
-    root.write(
-        NETWORK.replace('name = "tiny"', 'name = "tiny"\n  timeouts {\n    delete = "3s"\n  }')
-    )
+    patient = 'cidr       = "10.9.0.0/24"'
+    root.write(NETWORK.replace(patient, patient + '\n  timeouts {\n    delete = "3s"\n  }'))
     assert root.apply().returncode == 0
     (network,) = project.things()["network"]
     body = {"port": {"network_id": network["id"], "name": "somebody's"}}

@@ -19,8 +19,14 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def cloud() -> Layout:
     """The cloud of this test run; whoever comes first starts it. It ends with the run.
 
+    ``BAREHUB_CLOUD`` names the folder of one that is up (``keeper.py`` says how) and stays.
+
     :raises AssertionError: it does not start; says why.
     """
+    if given := os.environ.get("BAREHUB_CLOUD"):
+        kept = Layout.load(Path(given))
+        assert kept is not None, f"BAREHUB_CLOUD: no cloud is up in {given}"
+        return kept
     run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     base = Path(tempfile.gettempdir()) / f"barehub-clouds-{os.getuid()}"
     folder = base / str(run)
