@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import ROOT
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barehub" / "providers"
 FOLDER = Path(os.environ.get("BAREHUB_PROVIDERS") or CACHE)
+TOFU = ROOT / ".tools" / "opentofu" / "tofu"
+"""Where scripts/test --cloud puts the newest OpenTofu, whatever PATH has."""
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
 
 CONFIGURATION = """

@@ -22,6 +22,8 @@ class Root:
 
     folder: Path
     env: Mapping[str, str]
+    program: Path | None = None
+    """Terraform or OpenTofu; what barehub would use unless given."""
 
     def write(self, text: str) -> Root:
         """Make ``text`` the module, and initialise it."""
@@ -34,7 +36,7 @@ class Root:
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Its exit code, and all that it said in ``stdout``."""
         return subprocess.run(
-            [str(Project(ROOT).terraform.path), *args, "-no-color", "-input=false"],
+            [self.program or Project(ROOT).terraform.path, *args, "-no-color", "-input=false"],
             cwd=self.folder,
             env={**os.environ, **self.env},
             stdin=subprocess.DEVNULL,

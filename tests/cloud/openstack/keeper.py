@@ -1,9 +1,14 @@
 """The process that a cloud belongs to: starts it, and ends it with the test run that it is for.
 
 usage: python -m tests.cloud.openstack.keeper FOLDER PID
+       python -m tests.cloud.openstack.keeper --prepare
 
 The cloud is up once ``FOLDER/cloud.json`` is there, and goes when the process ``PID`` has ended,
 in whatever way, or when this one is told to. Should this one be killed, its services go with it.
+``--prepare`` only installs OpenStack and makes the template, so that a start takes seconds.
+
+To keep one between test runs, start it with the PID of your shell and export its folder as
+``BAREHUB_CLOUD``.
 """
 
 from __future__ import annotations
@@ -56,11 +61,18 @@ def stop(*_: object) -> None:
     raise SystemExit(0)
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
-    where = Path(sys.argv[1])
+    if arguments == ["--prepare"]:
+        template(installation.installed())
+        return
+    folder, pid = Path(arguments[0]), int(arguments[1])
     try:
-        keep(where, int(sys.argv[2]))
+        keep(folder, pid)
     finally:
-        (where / "cloud.json").unlink(missing_ok=True)
-    shutil.rmtree(where, ignore_errors=True)
+        (folder / "cloud.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
