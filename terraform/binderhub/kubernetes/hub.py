@@ -35,6 +35,7 @@ class Hub:
         self.mirror: str = cluster["mirror"]
         self.settings = {**settings, "project_name": cluster["project_name"]}
         self.settings["single"] = not cluster["nodes"]
+        self.patience = min(APPLY_SECONDS, settings["wait_seconds"])
 
     def prepare(self) -> None:
         """Wake up a hub that does not answer, fetch the charts, install what the hub stands on."""
@@ -42,9 +43,9 @@ class Hub:
         run(
             self.master,
             script("wake"),
-            str(APPLY_SECONDS),
+            str(self.patience),
             values.NAMESPACE,
-            seconds=APPLY_SECONDS + QUICK_SECONDS,
+            seconds=self.patience + QUICK_SECONDS,
         )
         self.download()
         self.apply(values.base(settings["reachable_networks"]))
@@ -70,9 +71,9 @@ class Hub:
         run(
             self.master,
             script("apply"),
-            str(APPLY_SECONDS),
+            str(self.patience),
             data=content,
-            seconds=APPLY_SECONDS + QUICK_SECONDS,
+            seconds=self.patience + QUICK_SECONDS,
         )
 
     def release(self, name: str, namespace: str, content: dict[str, Any], *options: str) -> None:

@@ -21,7 +21,7 @@ if [ $# -gt 0 ]; then
 else
     # one machine for everything
     kube label --overwrite node "$master" $purpose=user >/dev/null
-    kube taint node "$master" $taint=:NoSchedule- >/dev/null 2>&1 || true
+    kube taint node "$master" $taint:NoSchedule- >/dev/null 2>&1 || true
 fi
 
 for name in $(kube get nodes --output 'jsonpath={.items[*].metadata.name}'); do

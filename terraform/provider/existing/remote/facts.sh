@@ -16,6 +16,7 @@ for tool in curl tar sha256sum flock timeout cmp install awk; do
 done
 if ! [ -e /etc/systemd/system/k3s.service ] && command -v ss >/dev/null; then
     for port in 80 443 6443; do
-        if [ -n "$(ss -Hltn "sport = :$port")" ]; then printf 'taken %s\n' $port; fi
+        ss -Hltn "sport = :$port" | awk -v port=$port \
+            '$4 !~ /^(127\.|\[::1\])/ {taken = 1} END {if (taken) print "taken", port}'
     done
 fi
