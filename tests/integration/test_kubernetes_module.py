@@ -9,21 +9,26 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from remote_machines import JOIN_TOKEN, TERRAFORM, Machines, agent, real_helm, rendered_values
+from remote_machines import (
+    JOIN_TOKEN,
+    LACKING,
+    TERRAFORM,
+    Machines,
+    agent,
+    real_helm,
+    rendered_values,
+)
 
 from barehub.project import Project
 from tests.canary import Watch, holding, spellings
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="machines are namespaces and loopback addresses of Linux"
-)
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 PASSWORD = "CANARY-registry-pw-5b1c"
 TOKEN = "CANARY-hub-token-90ab77e1c4d2f6a8"

@@ -50,7 +50,7 @@ class Hub:
         self.download()
         self.apply(values.base(settings["reachable_networks"]))
         self.release("cert-manager", "cert-manager", values.cert_manager(single), "--wait")
-        self.apply(values.site(settings["domain"], settings["TLS_email"], settings["acme_server"]))
+        self.apply(values.site(settings))
 
     def download(self) -> None:
         said = run(self.master, script("machine"), seconds=QUICK_SECONDS).split()
@@ -103,7 +103,7 @@ class Hub:
             script("wait"),
             str(seconds),
             values.NAMESPACE,
-            values.CERTIFICATE,
+            self.settings["TLS_name"],
             seconds=seconds + QUICK_SECONDS,
         )
         print(f"BinderHub is healthy behind {self.settings['domain']}")

@@ -18,6 +18,7 @@ locals {
   settings = jsonencode({
     domain               = var.domain
     TLS_email            = var.TLS_email
+    TLS_name             = var.TLS_name == "" ? replace(var.domain, ".", "-") : var.TLS_name
     acme_server          = var.acme_server
     binder_version       = var.binder_version
     cert_manager_version = var.cert_manager_version

@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 NAMESPACE = "binderhub"
-CERTIFICATE = "hub-tls"
 HUB_PATH = "/jupyter/"
 PURPOSE = "hub.jupyter.org/node-purpose"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -183,8 +182,9 @@ TRAEFIK = {
 }
 
 
-def site(domain: str, email: str, acme_server: str) -> list[Object]:
+def site(settings: Object) -> list[Object]:
     """The objects that publish the hub: its issuer, its redirect, its one Ingress."""
+    domain, certificate = settings["domain"], settings["TLS_name"]
     middlewares = [f"{NAMESPACE}-{name}@kubernetescrd" for name in ("https", "hsts")]
     annotations = {
         "cert-manager.io/cluster-issuer": "letsencrypt",
@@ -197,8 +197,8 @@ def site(domain: str, email: str, acme_server: str) -> list[Object]:
             "metadata": {"name": "letsencrypt"},
             "spec": {
                 "acme": {
-                    "server": acme_server,
-                    "email": email,
+                    "server": settings["acme_server"],
+                    "email": settings["TLS_email"],
                     "privateKeySecretRef": {"name": "letsencrypt-account"},
                     "solvers": [{"http01": {"ingress": {"ingressClassName": "traefik"}}}],
                 }
@@ -212,7 +212,7 @@ def site(domain: str, email: str, acme_server: str) -> list[Object]:
             "metadata": {"name": "hub", "namespace": NAMESPACE, "annotations": annotations},
             "spec": {
                 "ingressClassName": "traefik",
-                "tls": [{"hosts": [domain], "secretName": CERTIFICATE}],
+                "tls": [{"hosts": [domain], "secretName": certificate}],
                 "rules": [
                     {
                         "host": domain,

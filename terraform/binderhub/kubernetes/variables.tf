@@ -103,6 +103,18 @@ variable "TLS_email" {
   }
 }
 
+variable "TLS_name" {
+  description = "Name of the certificate in Kubernetes; the domain with - for . if empty."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$", var.TLS_name))
+    error_message = "TLS_name must be 1 to 63 of a-z, 0-9 and -, not first or last a -."
+  }
+}
+
 variable "acme_server" {
   description = "Directory of the certificate authority; https://acme-staging-v02.api.letsencrypt.org/directory for trials."
   type        = string

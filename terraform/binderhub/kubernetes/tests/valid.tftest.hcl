@@ -197,3 +197,9 @@ run "refuses_where_wait_seconds_is_for_ever" {
   variables { wait_seconds = 0 }
   expect_failures = [var.wait_seconds]
 }
+
+run "refuses_where_TLS_name_is_a_domain" {
+  command = plan
+  variables { TLS_name = "hub.example.org" }
+  expect_failures = [var.TLS_name]
+}
