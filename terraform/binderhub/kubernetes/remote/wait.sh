@@ -9,7 +9,7 @@ evidence() {
     kube get pods --namespace "$namespace" --output wide >&2 || true
     kube get events --namespace "$namespace" --field-selector type=Warning --sort-by=.lastTimestamp \
         --output 'custom-columns=OBJECT:.involvedObject.name,REASON:.reason,MESSAGE:.message' 2>/dev/null |
-        tail -n 15 >&2 || true
+        tail -n 15 | cut -c 1-200 >&2 || true
 }
 
 for what in deployment/hub deployment/proxy deployment/binder daemonset/binderhub-dind; do
