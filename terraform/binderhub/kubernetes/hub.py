@@ -92,7 +92,7 @@ class Hub:
 
     def install(self) -> None:
         """Install or upgrade BinderHub."""
-        secrets = json.loads(os.environ["HUB_SECRETS"])
+        secrets = json.loads(os.environ.pop("HUB_SECRETS"))  # ssh does not inherit it
         self.release("binderhub", values.NAMESPACE, values.binderhub(self.settings, secrets))
 
     def wait(self) -> None:

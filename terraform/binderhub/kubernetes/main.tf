@@ -75,6 +75,18 @@ resource "terraform_data" "hub" {
     sha256(local.secrets),
   ]
 
+  lifecycle {
+    precondition {
+      condition     = (var.docker_id == "") == nonsensitive(var.docker_password == "")
+      error_message = "docker_id and docker_password belong together: give both, or neither for a registry without accounts."
+    }
+
+    precondition {
+      condition     = var.docker_id != "" || !contains(["", "docker.io"], var.docker_registry)
+      error_message = "docker.io needs docker_id and docker_password: images are pushed there in the name of an account."
+    }
+  }
+
   provisioner "local-exec" {
     interpreter = ["python3", "-B", "${path.module}/hub.py"]
     command     = "prepare"

@@ -9,6 +9,9 @@ variables {
   binder_version = "1.0.0-0.dev.git.3983.h383374de"
   TLS_email      = "ops@conp.ca"
   hub_token      = "0123456789abcdef0123456789abcdef"
+
+  docker_id       = "robot"
+  docker_password = "secret"
 }
 
 run "accepts_the_arguments_of_a_recipe" {
@@ -16,8 +19,6 @@ run "accepts_the_arguments_of_a_recipe" {
 
   variables {
     docker_registry    = "registry.example.org:5000"
-    docker_id          = "robot"
-    docker_password    = "secret"
     mem_alloc_gb       = 4
     cpu_alloc          = 0.5
     reachable_networks = ["10.1.2.0/24"]
@@ -202,4 +203,28 @@ run "refuses_where_TLS_name_is_a_domain" {
   command = plan
   variables { TLS_name = "hub.example.org" }
   expect_failures = [var.TLS_name]
+}
+
+run "refuses_an_account_without_a_password" {
+  command = plan
+  variables { docker_password = "" }
+  expect_failures = [terraform_data.hub]
+}
+
+run "refuses_docker_io_without_an_account" {
+  command = plan
+  variables {
+    docker_id       = ""
+    docker_password = ""
+  }
+  expect_failures = [terraform_data.hub]
+}
+
+run "accepts_a_registry_without_accounts" {
+  command = plan
+  variables {
+    docker_registry = "registry.example.org:5000"
+    docker_id       = ""
+    docker_password = ""
+  }
 }
