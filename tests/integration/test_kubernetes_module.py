@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mirrors import real_tools
 from remote_machines import (
     JOIN_TOKEN,
     LACKING,
     TERRAFORM,
     Machines,
     agent,
-    real_helm,
     rendered_values,
 )
 
@@ -117,7 +117,8 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def helm() -> Path | None:
-    return real_helm()
+    tools = real_tools()
+    return tools / "helm" if tools else None
 
 
 @pytest.fixture
@@ -248,6 +249,7 @@ def test_an_edit_upgrades_the_hub_and_not_the_cluster(bench: Bench, machines: Ma
     assert "restart" not in machines.calls()
 
 
+@pytest.mark.timeout(300)  # six bounds are reached, one after the other
 def test_each_step_that_fails_fails_the_apply_and_a_rerun_goes_on(
     bench: Bench, machines: Machines
 ) -> None:

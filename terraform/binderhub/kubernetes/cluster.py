@@ -72,7 +72,8 @@ def install(settings: dict[str, Any]) -> None:
     }
     start(settings, master, "server", server)
     if nodes:
-        token, address = run(master, script("token"), master.name, seconds=QUICK_SECONDS).split()
+        said = run(master, script("token"), master.name, seconds=QUICK_SECONDS)
+        token, address = said.split()[:2]
         agent = {"server": f"https://{address}:6443", "token-file": "/etc/rancher/k3s/token"}
         each(
             nodes,

@@ -30,6 +30,13 @@ LINES = 30
 
 GONE = "BAREHUB_GONE"
 
+# sudo also warns, of a host name that does not resolve for one, and goes on.
+NO_SUDO = re.compile(
+    r"^sudo: (a password|a terminal|sorry)|sudo: (command )?not found"
+    r"|not in the sudoers file|may not run sudo",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -184,11 +191,12 @@ def _failure(machine: Machine, code: int, said: list[str], seconds: int) -> Fail
             "ssh-add -l shows them; the vault's is ssh.private_key",
         )
     if code == 255:
-        last = next((line for line in reversed(said) if line), "no word from ssh")
-        return Failed(f"{machine.shown} cannot be reached: {last}", f"ssh {_account(machine)}")
+        # the first: what the way to it said comes before what became of that
+        why = next((line for line in said if line), "no word from ssh")
+        return Failed(f"{machine.shown} cannot be reached: {why}", f"ssh {_account(machine)}")
     if code in (124, 137):
         return Failed(f"{machine.shown}: it took longer than {seconds} s\n{_end(said)}")
-    if "sudo: " in text:
+    if NO_SUDO.search(text):
         return Failed(
             f"{machine.shown}: {machine.user} cannot use sudo without a password",
             f"echo '{machine.user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/barehub   (there)",
