@@ -38,7 +38,9 @@ func main() { os.Exit(cli.Run(app.NewAPIServerCommand())) }
 
 KUBECONFIG = """apiVersion: v1
 kind: Config
-clusters: [{{name: c, cluster: {{server: "https://127.0.0.1:{port}", insecure-skip-tls-verify: true}}}}]
+clusters:
+- name: c
+  cluster: {{server: "https://127.0.0.1:{port}", insecure-skip-tls-verify: true}}
 users: [{{name: u, user: {{token: {token}}}}}]
 contexts: [{{name: x, context: {{cluster: c, user: u}}}}]
 current-context: x
@@ -80,7 +82,7 @@ def _build(place: Path) -> None:
 
 def _go(*arguments: str, folder: Path | None = None, fetch: str = "") -> str:
     assert GO
-    environment = {**os.environ, "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
+    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
     if fetch:
         subprocess.run([GO, "mod", "download", fetch], check=True, env=environment, cwd="/")
     said = subprocess.run(
@@ -102,7 +104,8 @@ def api(folder: Path, kubectl: Path) -> Iterator[Path]:
     kept, peer, port = _free_ports(3)
     (folder / "tokens").write_text(f'{TOKEN},admin,1,"system:masters"\n')
     key = folder / "accounts.key"
-    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    make_key = ["openssl", "genrsa", "-out", str(key), "2048"]
+    subprocess.run(make_key, check=True, capture_output=True)
     config = folder / "kubeconfig"
     config.write_text(KUBECONFIG.format(port=port, token=TOKEN))
     client, other = f"http://127.0.0.1:{kept}", f"http://127.0.0.1:{peer}"
@@ -121,16 +124,15 @@ def api(folder: Path, kubectl: Path) -> Iterator[Path]:
     with (folder / "log").open("wb") as log:
         daemons = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
     try:
-        ready = [kubectl, "--kubeconfig", config, "get", "--raw", "/readyz"]
+        ready = [str(kubectl), "--kubeconfig", str(config), "get", "--raw", "/readyz"]
         deadline = time.monotonic() + SECONDS
         while subprocess.run(ready, capture_output=True, check=False).returncode:
             assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
             time.sleep(0.5)
         yield config
     finally:
-        for daemon in reversed(daemons):
-            daemon.terminate()
-        for daemon in daemons:
+        for daemon in reversed(daemons):  # the API waits long for an etcd that is gone
+            daemon.kill()
             daemon.wait()
 
 

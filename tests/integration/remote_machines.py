@@ -191,7 +191,7 @@ class Machines:
         *binderhub: str,
         programs: tuple[bytes, bytes] = ((RECORD + K3S).encode(), (RECORD + HELM).encode()),
     ) -> None:
-        """Put k3s and helm, stand-ins if nothing else, and charts of these versions on the mirror."""
+        """Put k3s and helm, or what stands in, and charts of these versions on the mirror."""
         mirror, machine = self.mirror, "amd64" if platform.machine() == "x86_64" else "arm64"
         suffix = "" if machine == "amd64" else f"-{machine}"
         mirror.put(f"github.com/k3s-io/k3s/releases/download/{k3s}/k3s{suffix}", programs[0])

@@ -96,7 +96,7 @@ class Cluster:
         }
         return subprocess.run(
             [sys.executable, "-B", MODULE / script, command],
-            env={**os.environ, **given, **environment},
+            env={**os.environ, **given},
             cwd=self.folder,
             capture_output=True,
             text=True,
