@@ -73,7 +73,7 @@ RECORD = """#!/bin/bash
 { printf '%q ' "${0##*/}" "$@"; echo; } >>"$MACHINE/calls"
 """
 
-K3S = """
+K3S_PROGRAM = """
 if [ "$1" = token ]; then echo "$JOIN_TOKEN"; exit; fi
 shift # kubectl
 for argument; do
@@ -110,7 +110,7 @@ case "$*" in
 esac
 """
 
-HELM = """
+HELM_PROGRAM = """
 [ "$1 $2" = "upgrade --install" ] || exit 64
 if [ -e "$CLUSTER/broken-helm" ]; then echo 'Error: UPGRADE FAILED: made to fail' >&2; exit 1; fi
 cat >"$CLUSTER/values-$3.json"
@@ -119,6 +119,8 @@ if [ -n "$REAL_HELM" ]; then
         >"$CLUSTER/rendered-$3.yaml" || exit 1
 fi
 """
+
+STAND_IN_PROGRAMS = ((RECORD + K3S_PROGRAM).encode(), (RECORD + HELM_PROGRAM).encode())
 
 # What a command finds before it runs; `unshare` maps a user of the tests to root.
 ENTRY = """#!/bin/bash
@@ -189,7 +191,7 @@ class Machines:
         helm: str,
         cert_manager: str,
         *binderhub: str,
-        programs: tuple[bytes, bytes] = ((RECORD + K3S).encode(), (RECORD + HELM).encode()),
+        programs: tuple[bytes, bytes] = STAND_IN_PROGRAMS,
     ) -> None:
         """Put k3s and helm, or what stands in, and charts of these versions on the mirror."""
         mirror, machine = self.mirror, "amd64" if platform.machine() == "x86_64" else "arm64"

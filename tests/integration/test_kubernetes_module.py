@@ -19,6 +19,7 @@ from mirrors import real_tools
 from remote_machines import (
     JOIN_TOKEN,
     LACKING,
+    STAND_IN_PROGRAMS,
     TERRAFORM,
     Machines,
     agent,
@@ -247,6 +248,24 @@ def test_an_edit_upgrades_the_hub_and_not_the_cluster(bench: Bench, machines: Ma
     )
     assert "CANARY-rotated-77aa01" in machines.flag("values-binderhub.json").read_text()
     assert "restart" not in machines.calls()
+
+
+def test_a_newer_k3s_is_taken_into_use_even_after_a_kill(bench: Bench, machines: Machines) -> None:
+    bench.applied(nodes=[])
+    k3s, helm = STAND_IN_PROGRAMS
+    machines.release("v1.99.1+k3s1", HELM, CERT_MANAGER, programs=(k3s + b"# newer", helm))
+    machines.forget_calls()
+    bench.applied(nodes=[], k3s_version="v1.99.1+k3s1")
+    master = machines.at(machines.addresses[0])
+    assert "# newer" in (master / "usr/local/bin/k3s").read_text()
+    assert "systemctl restart k3s" in machines.calls()
+
+    # killed after the program was put in its place, and before it was started
+    (master / "usr/local/lib/barehub/started").write_text("an older one\n")
+    machines.forget_calls()
+    replace = "-replace=module.binderhub.terraform_data.cluster"
+    bench.applied(replace, nodes=[], k3s_version="v1.99.1+k3s1")
+    assert "systemctl restart k3s" in machines.calls()
 
 
 @pytest.mark.timeout(300)  # six bounds are reached, one after the other

@@ -8,10 +8,13 @@ there beforehand pins a download from the start.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 OWN = Path(__file__).with_name("checksums.txt")
 LEARNT = Path("checksums.txt")
+
+_learning = threading.Lock()
 
 
 def expected(url: str) -> str:
@@ -20,14 +23,22 @@ def expected(url: str) -> str:
 
 
 def learn(url: str, sha256: str) -> bool:
-    """Keep a checksum that was not known; whether it was new."""
-    if expected(url):
-        return False
-    known = _read(LEARNT) | {url: sha256}
-    unborn = LEARNT.with_name(".checksums.txt.unfinished")
-    unborn.write_text("".join(f"{known[one]}  {one}\n" for one in sorted(known)), encoding="ascii")
-    unborn.replace(LEARNT)
-    return True
+    """Keep a checksum that was not known; whether it was new.
+
+    :raises ValueError: another one is known: two machines have been given two things.
+    """
+    with _learning:
+        known = expected(url)
+        if known and known != sha256:
+            raise ValueError(f"{url} has had the checksum {known}, and now has {sha256}")
+        if known:
+            return False
+        lines = _read(LEARNT) | {url: sha256}
+        unborn = LEARNT.with_name(".checksums.txt.unfinished")
+        text = "".join(f"{lines[one]}  {one}\n" for one in sorted(lines))
+        unborn.write_text(text, encoding="ascii")
+        unborn.replace(LEARNT)
+        return True
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import checksums
+from ssh import Failed
 
 # By what `uname -m` says, the name that releases have.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -49,11 +50,17 @@ def binderhub(version: str, mirror: str) -> Download:
 
 
 def learn(said: str, *downloads: Download) -> list[str]:
-    """Keep the checksums that a machine told and nobody knew; a line on each."""
+    """Keep the checksums that a machine told and nobody knew; a line on each.
+
+    :raises Failed: one is not what another machine told.
+    """
     lines = [line.split() for line in said.splitlines()]
     told = {words[2]: words[1] for words in lines if len(words) == 3 and words[0] == "sha256"}
-    return [
-        f"checksums.txt now pins {download.url}"
-        for download in downloads
-        if download.name in told and checksums.learn(download.url, told[download.name])
-    ]
+    try:
+        return [
+            f"checksums.txt now pins {download.url}"
+            for download in downloads
+            if download.name in told and checksums.learn(download.url, told[download.name])
+        ]
+    except ValueError as error:
+        raise Failed(str(error), "find out why before you change checksums.txt") from None

@@ -7,16 +7,11 @@ if [ "$role" = agent ]; then unit=k3s-agent; fi
 token=/etc/rancher/k3s/token
 
 fetch k3s "$url" "$expected" $store/k3s
-restart=""
-if ! cmp -s $store/k3s /usr/local/bin/k3s; then
-    install -m 0755 $store/k3s /usr/local/bin/.k3s.new
-    mv /usr/local/bin/.k3s.new /usr/local/bin/k3s
-    restart=yes
-fi
-if printf '%s\n' "$config" | write /etc/rancher/k3s/config.yaml 0600; then restart=yes; fi
-
+install -m 0755 $store/k3s /usr/local/bin/.k3s.new
+mv /usr/local/bin/.k3s.new /usr/local/bin/k3s
+printf '%s\n' "$config" | write /etc/rancher/k3s/config.yaml 0600
 # Delegate, KillMode and the limits: what a service that runs containers needs.
-if write /etc/systemd/system/$unit.service 0644 <<END; then restart=yes; systemctl daemon-reload; fi
+write /etc/systemd/system/$unit.service 0644 <<END
 [Unit]
 Description=k3s $role
 Wants=network-online.target
@@ -41,18 +36,22 @@ RestartSec=5s
 WantedBy=multi-user.target
 END
 
-if ! systemctl is-active --quiet $unit; then restart=yes; fi
-if [ "$role" = agent ] && [ -n "$restart" ]; then
-    # a token that ends within the hour: once it has joined, a node has a certificate of its own
-    write $token 0600 || true
-fi
-if [ -n "$restart" ]; then
+# What was last started, so that a run that was killed in between is made good.
+wanted=$(sha256sum /usr/local/bin/k3s /etc/rancher/k3s/config.yaml /etc/systemd/system/$unit.service)
+started=$(cat $store/started 2>/dev/null || true)
+if [ "$started" != "$wanted" ] || ! systemctl is-active --quiet $unit; then
+    if [ "$role" = agent ]; then
+        # a token that ends within the hour: once it has joined, a node has a certificate of its own
+        write $token 0600
+    fi
     say "starting $unit"
+    systemctl daemon-reload
     systemctl enable --quiet $unit
     timeout "$seconds" systemctl restart $unit || {
         journalctl --unit $unit --lines 20 --no-pager --output cat >&2 || true
         fail "$unit does not start within $seconds s" "journalctl -u $unit   (on that machine)"
     }
+    printf '%s\n' "$wanted" | write $store/started 0600
 fi
 if [ "$role" = server ]; then
     within "$seconds" kube get --raw /readyz ||

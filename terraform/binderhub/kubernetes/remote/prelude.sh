@@ -55,16 +55,12 @@ within() {
     done
 }
 
-# write FILE MODE: stdin becomes the file; whether it is new.
+# write FILE MODE: stdin becomes the file, as a whole or not at all.
 write() {
     local unborn
     mkdir -p "$(dirname "$1")"
     unborn=$(mktemp "$1.XXXXXX")
     cat >"$unborn"
     chmod "$2" "$unborn"
-    if cmp -s "$unborn" "$1"; then
-        rm "$unborn"
-        return 1
-    fi
     mv "$unborn" "$1"
 }
