@@ -18,6 +18,9 @@ from barehub.ledger import Event, Ledger
 FREE_TEXT = {"problem", "id"}
 """Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
 
+UNTOLD = ("read", "noop")
+"""Terraform's actions that make nothing, nor change or destroy it."""
+
 
 class Journal:
     """An append-only list of events; each has ``at`` (Unix seconds) and ``event`` (its kind)."""
@@ -42,7 +45,9 @@ class Journal:
             ) from None
 
     def resource(self, kind: str, address: str, action: str, id: str) -> None:
-        """Append what Terraform's events tell of a resource."""
+        """Append what Terraform's events tell of a resource; not that a data source was read."""
+        if action in UNTOLD:
+            return
         facts = {"id": id} if id else {}
         self.add(f"resource-{kind}", address=address, action=action, **facts)
 

@@ -44,6 +44,8 @@ class Ledger:
     def _add(self, kind: str, event: Event) -> None:
         address, id = event["address"], event.get("id", "")
         action = event.get("action", "")
+        if action == "read":  # as older journals have it, of data sources
+            return
         if kind == "start":
             self._start(address, action, id)
             return

@@ -63,8 +63,10 @@ def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
         ("failed", "c", "create"),
         ("start", "d", "create"),
         ("start", "a", "update"),
+        ("done", "data.image.i", "read"),  # even a plan tells of it
     ):
         journal.resource(kind, name, action, "id-1" if name == "a" else "")
+    assert "data.image" not in journal.path.read_text()
     ledger = journal.ledger()
     assert (ledger.made, list(ledger.begun)) == ({"a": "id-1"}, ["d"])
     assert (ledger.never_whole, ledger.destroyed) == ({"c", "d"}, {"b": ""})
