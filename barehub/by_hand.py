@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ WITH_VARIABLES = ("apply", "console", "destroy", "import", "plan", "refresh")
 WITH_STATE = (*WITH_VARIABLES, "output", "taint", "untaint")
 OF_STATE = ("list", "mv", "replace-provider", "rm", "show")
 """Commands after ``terraform state`` that take ``-state``."""
+
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
+"""What Terraform paints with, because not all of its commands take ``-no-color``."""
 
 STATELESS = ("fmt", "get", "graph", "providers", "validate", "version")
 
@@ -52,7 +56,7 @@ def terraform(
         for address in sorted(before - after):
             instance.journal.add("resource-forgotten", address=address, by="hand")
     if said:
-        console.out(said)
+        console.out(COLORS.sub("", said))
     if code != 0:
         raise TerraformError(f"terraform {args[0]} ended with exit code {code}")
 
