@@ -84,6 +84,19 @@ class Journal:
         last = self.last("up", "stopped")
         return bool(last and last["event"] == "up")
 
+    def of_stage(self) -> list[tuple[str, str, str]]:
+        """What happened to resources since the last stage began: kind, address and action."""
+        found: list[tuple[str, str, str]] = []
+        for event in self.life():
+            kind = str(event["event"])
+            if kind == "stage":
+                found.clear()
+            elif kind.startswith("resource-"):
+                found.append(
+                    (kind.removeprefix("resource-"), event["address"], event.get("action", ""))
+                )
+        return found
+
     def last(self, *kinds: str, **facts: Any) -> Event | None:
         """The newest event of one of ``kinds`` in the instance's present life, with ``facts``."""
         wanted = facts.items()

@@ -198,10 +198,11 @@ def open_state(run: Run) -> None:
         sealed = run.project.relative(run.instance.sealed_state)
         journal = run.project.relative(run.instance.journal.path)
         told = ", ".join(f"{address} ({id})" if id else address for address, id in made.items())
+        command = "teardown" if run.command == "teardown" else "spawn"
         raise TerraformError(
             f"{sealed} is gone, but these were made and not destroyed: {told}",
             f"git checkout {sealed}",
-            f"if it is lost: invoke {run.command} --name {run.instance.name} --recover",
+            f"if it is lost: invoke {command} --name {run.instance.name} --recover",
             f"if you have removed them all by hand: rm {journal}",
         )
 

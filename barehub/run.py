@@ -208,6 +208,14 @@ def _replay(dead: Abandoned, instance: Instance) -> None:
     logs = sorted(dead.folder.glob("*-apply.log"), key=lambda path: path.stat().st_mtime)
     if not logs:
         return
-    progress = Progress(instance.journal.resource)
+    told = instance.journal.of_stage()
+
+    def notice(kind: str, address: str, action: str, id: str) -> None:
+        if told and told[0] == (kind, address, action):
+            told.pop(0)
+        else:
+            instance.journal.resource(kind, address, action, id)
+
+    progress = Progress(notice)
     for line in logs[-1].read_text(errors="replace").splitlines():
         progress.feed(line)

@@ -161,6 +161,9 @@ def test_after_a_kill_the_next_command_recovers_the_newer_state(
         assert (ready.instance("demo") / "log").read_text() == "provider\ndns\nbinderhub\n"
     else:
         assert _state(ready) == {"ip": "ok", "machine": "ok"}
+    journal = (ready.instance("demo") / "journal.jsonl").read_text().splitlines()
+    done = [line for line in journal if "-done" in line and "terraform_data.machine" in line]
+    assert len(done) == 1, done  # the log of the orphan told it, and it was written down once
     assert sessions() == []
 
 
