@@ -23,3 +23,24 @@ output "admin_user" {
   value       = "local"
   depends_on  = [terraform_data.port]
 }
+
+output "nodes" {
+  description = "Worker machines: a local hub has none."
+  value       = []
+}
+
+output "docker_registry" {
+  description = "Registry of built images: none, a local hub only pretends to build."
+  value       = ""
+}
+
+output "docker_id" {
+  description = "Account at the registry: none."
+  value       = ""
+}
+
+output "docker_password" {
+  description = "Password of that account: none."
+  value       = ""
+  sensitive   = true
+}

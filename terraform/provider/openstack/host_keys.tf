@@ -11,7 +11,7 @@ locals {
 # The console comes through OpenStack's API, over TLS and with the project's credentials: nobody on
 # the way to the machine can have put another key there.
 resource "terraform_data" "host_keys" {
-  for_each         = var.host_keys == "console" ? local.machines : {}
+  for_each         = var.host_keys_from == "console" ? local.machines : {}
   triggers_replace = [openstack_compute_instance_v2.machine[each.key].id, local.addresses[each.key]]
   input            = { address = local.addresses[each.key] }
 

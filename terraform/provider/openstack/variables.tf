@@ -205,15 +205,15 @@ variable "web_cidrs" {
   }
 }
 
-variable "host_keys" {
+variable "host_keys_from" {
   description = "Where SSH host keys come from. console: read from each machine's console through OpenStack's API and written to known_hosts beside the recipe. first-use: nothing is written; whoever connects first believes what it is shown."
   type        = string
   nullable    = false
   default     = "console"
 
   validation {
-    condition     = contains(["console", "first-use"], var.host_keys)
-    error_message = "host_keys must be console or first-use."
+    condition     = contains(["console", "first-use"], var.host_keys_from)
+    error_message = "host_keys_from must be console or first-use."
   }
 }
 

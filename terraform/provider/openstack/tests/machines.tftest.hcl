@@ -25,7 +25,7 @@ variables {
   image_name           = "Ubuntu-24.04-Noble-x64-2025-01"
   ssh_cidrs            = ["203.0.113.7/24", "203.0.113.9/24"]
   web_cidrs            = ["0.0.0.0/0", "::/0"]
-  host_keys            = "first-use"
+  host_keys_from       = "first-use"
   docker_registry      = ""
   docker_id            = "someone"
   docker_password      = "CANARY-docker-password"

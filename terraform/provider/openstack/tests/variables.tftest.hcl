@@ -202,10 +202,10 @@ run "web_cidrs_holds_no_range" {
   expect_failures = [var.web_cidrs]
 }
 
-run "host_keys_is_neither" {
+run "host_keys_from_is_neither" {
   command = plan
-  variables { host_keys = "none" }
-  expect_failures = [var.host_keys]
+  variables { host_keys_from = "none" }
+  expect_failures = [var.host_keys_from]
 }
 
 run "wait_seconds_has_no_bound" {
