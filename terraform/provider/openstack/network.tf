@@ -30,6 +30,10 @@ resource "openstack_networking_network_v2" "own" {
       error_message = "cc_private_network is for is_computecanada = true only: set that, or leave cc_private_network out."
     }
   }
+
+  timeouts {
+    delete = "2m"
+  }
 }
 
 resource "openstack_networking_subnet_v2" "own" {
@@ -40,6 +44,11 @@ resource "openstack_networking_subnet_v2" "own" {
   cidr            = var.subnet_cidr
   dns_nameservers = var.dns_nameservers
   tags            = local.tags
+
+  # The provider goes on asking as long as something uses it: that ends by itself soon, or never.
+  timeouts {
+    delete = "2m"
+  }
 }
 
 resource "openstack_networking_router_v2" "own" {
@@ -54,6 +63,10 @@ resource "openstack_networking_router_interface_v2" "own" {
   count     = var.is_computecanada ? 0 : 1
   router_id = openstack_networking_router_v2.own[0].id
   subnet_id = openstack_networking_subnet_v2.own[0].id
+
+  timeouts {
+    delete = "2m"
+  }
 }
 
 resource "openstack_networking_port_v2" "machine" {

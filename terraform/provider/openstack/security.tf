@@ -8,12 +8,20 @@ resource "openstack_networking_secgroup_v2" "cluster" {
   name        = "${var.project_name}-cluster"
   description = "barehub ${var.project_name}: what the machines say to one another"
   tags        = local.tags
+
+  timeouts {
+    delete = "2m"
+  }
 }
 
 resource "openstack_networking_secgroup_v2" "master" {
   name        = "${var.project_name}-master"
   description = "barehub ${var.project_name}: what the world may say to the master"
   tags        = local.tags
+
+  timeouts {
+    delete = "2m"
+  }
 }
 
 resource "openstack_networking_secgroup_rule_v2" "cluster" {
