@@ -1,107 +1,83 @@
-"""A folder with a recipe of our modules, and the real terraform in it."""
+"""A root module that calls modules of ours."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from barehub.project import Project
+from tests.command_line import ROOT
+
+from .root import Root
+
 MODULES = Path(__file__).resolve().parents[2] / "terraform"
-SECONDS = 240.0
 
 
-@dataclass
-class Done:
-    """A terraform that has ended."""
+class Recipe(Root):
+    """``Root`` whose text is made of module calls."""
 
-    code: int
-    said: str
+    @classmethod
+    def at(cls, folder: Path, env: Mapping[str, str]) -> Recipe:
+        """With the programs on PATH that barehub gives to modules."""
+        return cls(folder, {**env, "PATH": Project(ROOT).tools_path()})
 
+    def calls(self, **modules: Mapping[str, Any]) -> None:
+        """Call each module by its arguments, JSON values or expressions, and show its outputs.
 
-class Recipe:
-    """Calls modules of ours; ``arguments`` of each are JSON values or Terraform's expressions."""
-
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "OS_"))}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.env = {**kept, "PATH": path, "CHECKPOINT_DISABLE": "1", **env}
-
-    def write(self, **calls: Mapping[str, Any]) -> None:
-        """Have the recipe call the modules named in each call's ``source``, such as dns/manual."""
-        modules = {
-            name: {**arguments, "source": str(MODULES / arguments["source"])}
-            for name, arguments in calls.items()
+        ``source`` is a folder of ``terraform/``, such as ``dns/manual``, or a path.
+        """
+        content = {
+            "module": {
+                name: {**arguments, "source": str(MODULES / arguments["source"])}
+                for name, arguments in modules.items()
+            },
+            "output": {
+                name: {"value": f"${{module.{name}}}", "sensitive": True} for name in modules
+            },
         }
-        outputs = {name: {"value": f"${{module.{name}}}", "sensitive": True} for name in calls}
-        content = {"module": modules, "output": outputs}
+        first = not (self.folder / ".terraform").exists()
+        self.folder.mkdir(exist_ok=True)
         (self.folder / "main.tf.json").write_text(json.dumps(content))
-        if not (self.folder / ".terraform").exists():
-            done = self("init")
-            assert done.code == 0, done.said
+        if first:
+            self.succeeds("init")
 
-    def __call__(self, command: str, *options: str) -> Done:
-        done = subprocess.run(
-            ["terraform", command, "-input=false", "-no-color", *options],
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout)
+    def succeeds(self, *args: str) -> None:
+        done = self.run(*args)
+        assert done.returncode == 0, done.stdout
 
-    def apply(self, *options: str) -> Done:
-        return self("apply", "-auto-approve", *options)
+    def fails(self, *args: str) -> str:
+        """What it said."""
+        done = self.run(*args)
+        assert done.returncode == 1, done.stdout
+        return done.stdout
 
-    def destroy(self, *options: str) -> Done:
-        return self("destroy", "-auto-approve", *options)
+    def settles(self, *options: str) -> None:
+        """An apply succeeds, and a plan then has nothing to do."""
+        self.succeeds("apply", "-auto-approve", *options)
+        self.succeeds("plan", "-detailed-exitcode")
 
-    def applied(self) -> None:
-        done = self.apply()
-        assert done.code == 0, done.said
-        self.is_settled()
-
-    def is_settled(self) -> None:
-        """A plan has nothing to do."""
-        done = self("plan", "-detailed-exitcode")
-        assert done.code == 0, done.said
+    def goes(self) -> None:
+        self.succeeds("destroy", "-auto-approve")
 
     def planned(self) -> dict[str, list[str]]:
-        """What a plan would do to which address; nothing about what it leaves alone."""
-        done = self("plan", "-out=planned")
-        assert done.code == 0, done.said
-        plan = json.loads(self._json("show", "-json", "planned"))
-        (self.folder / "planned").unlink()
+        """What a plan would do, by address; not what it leaves alone."""
+        self.succeeds("plan", "-out=planned")
+        plan = json.loads(self.run("show", "-json", "planned").stdout)
         return {
             change["address"]: change["change"]["actions"]
             for change in plan.get("resource_changes", [])
             if change["change"]["actions"] not in (["no-op"], ["read"])
         }
 
-    def output(self, name: str) -> Any:
-        return json.loads(self._json("output", "-json", name))
-
-    def state(self) -> dict[str, dict[str, Any]]:
-        """The attributes of all that is there, by address."""
-        root = json.loads(self._json("show", "-json")).get("values", {}).get("root_module", {})
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        """Of all that is in the state, by address."""
+        state = json.loads((self.folder / "terraform.tfstate").read_text())
         return {
-            resource["address"]: resource["values"]
-            for module in root.get("child_modules", [])
-            for resource in module["resources"]
+            f"{resource['type']}.{resource['name']}[{instance.get('index_key')}]": instance[
+                "attributes"
+            ]
+            for resource in state["resources"]
+            for instance in resource["instances"]
         }
-
-    def _json(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["terraform", *arguments], cwd=self.folder, env=self.env, capture_output=True,
-            text=True, timeout=SECONDS, check=True,
-        ).stdout  # fmt: skip

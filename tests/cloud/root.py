@@ -36,9 +36,9 @@ class Root:
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Its exit code, and all that it said in ``stdout``."""
         return subprocess.run(
-            [self.program or Project(ROOT).terraform.path, *args, "-no-color", "-input=false"],
+            [self.program or Project(ROOT).terraform.path, *args, "-no-color"],
             cwd=self.folder,
-            env={**os.environ, **self.env},
+            env={**os.environ, "TF_INPUT": "0", **self.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

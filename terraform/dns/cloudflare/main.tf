@@ -26,7 +26,7 @@ data "cloudflare_zone" "named" {
   }
 }
 
-# A record that is there already is an error: it may be somebody's.
+# The same record is an error if it is there already: it may be somebody's.
 resource "cloudflare_record" "hub" {
   zone_id = var.zone_id != "" ? var.zone_id : data.cloudflare_zone.named[0].id
   name    = var.domain

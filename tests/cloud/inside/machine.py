@@ -58,6 +58,12 @@ def add_user(login: str, keys: list[str]) -> None:
     run("chown", "-R", f"{login}:{login}", ssh)
 
 
+def show_host_key(key: str) -> None:
+    """On the console, as cloud-init does (cc_keys_to_console)."""
+    begin, end = ("-----" + word + " SSH HOST KEY KEYS-----" for word in ("BEGIN", "END"))
+    print(begin, key, end, sep="\n", flush=True)
+
+
 def main(folder: Path) -> None:
     about = json.loads((folder / "machine.json").read_text())
     addresses = [a.split("/")[0] for _, _, found in about["ports"] for a in found]
@@ -69,6 +75,7 @@ def main(folder: Path) -> None:
     add_user(about["login"], about["keys"])
     Path("/run/sshd").mkdir()
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/etc/ssh/server_key")
+    show_host_key(Path("/etc/ssh/server_key.pub").read_text().strip())
     Path("/etc/ssh/server_config").write_text(SSHD)
     os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/server_config"])
 

@@ -99,6 +99,9 @@ class Driver(fake.FakeDriverWithoutFakeNodes):
         if addresses:
             _wire(port).write_text(json.dumps([server, addresses[0].split("/")[0]]))
 
+    def get_console_output(self, context: Any, instance: Any) -> str:
+        return (self._folder(instance) / "console.log").read_text(errors="replace")
+
     def _halt(self, instance: Any) -> None:
         for process in self._running.pop(instance.uuid, ()):
             process.kill()
