@@ -252,7 +252,7 @@ def test_a_quota_says_so_and_a_rerun_goes_on(project: Project, recipe: Recipe) -
 
 
 def test_no_host_is_large_enough(project: Project, recipe: Recipe) -> None:
-    """The provider says which machine; why is in the server, where barehub's hint leads."""
+    """The provider says which machine; why it has none stands in the server itself."""
     project.quota(ram=-1)
     recipe.calls(provider=arguments(nb_nodes=1, os_flavor_node="m1.huge"))
     said = recipe.fails("apply", "-auto-approve")

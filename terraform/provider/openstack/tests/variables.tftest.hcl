@@ -7,6 +7,9 @@ mock_provider "openstack" {
   mock_data "openstack_identity_auth_scope_v3" {
     defaults = { project_name = "def-someone" }
   }
+  mock_resource "openstack_networking_port_v2" {
+    defaults = { all_fixed_ips = ["10.77.0.5"] }
+  }
 }
 
 variables {

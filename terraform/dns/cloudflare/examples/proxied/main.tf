@@ -1,7 +1,7 @@
 # A record of a hub behind Cloudflare's proxy; the token from CLOUDFLARE_API_TOKEN.
 
 module "dns" {
-  source = "../"
+  source = "../../"
 
   domain       = "demo.example.org"
   public_ip    = "203.0.113.40"

@@ -8,7 +8,7 @@ variable "public_key" {
 }
 
 module "provider" {
-  source = "../"
+  source = "../../"
 
   project_name         = "demo"
   nb_nodes             = 2
