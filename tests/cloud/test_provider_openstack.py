@@ -259,8 +259,9 @@ def test_no_host_is_large_enough(project: Project, recipe: Recipe) -> None:
     assert "unexpected state 'ERROR'" in said
     assert 'openstack_compute_instance_v2.machine["node1"]' in said
     servers = project.things()["server"]
-    faults = {s["name"]: s.get("fault", {}).get("message", "") for s in servers}
-    assert "No valid host was found" in faults["demo-node1"]
+    (id,) = (server["id"] for server in servers if server["name"] == "demo-node1")
+    fault = project.call("compute", "GET", f"/servers/{id}")["server"]["fault"]
+    assert "No valid host was found" in fault["message"]
     recipe.calls(provider=arguments(nb_nodes=1))
     recipe.settles()
     is_gone(recipe, project)
