@@ -42,6 +42,10 @@ LOOK_UP = {
 }
 """Where a person finds what may be there; of Cloudflare's, its dashboard."""
 
+BEGINNINGS = ("spawn", "teardown")
+ENDS = ("up", "stopped", "failed", "destroyed", "cut-off")
+"""The events with which a run ends that is not killed."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -79,8 +83,8 @@ def account(run: Run) -> Account:
 
 def tell_cut_off(instance: Instance) -> None:
     """Say what was under way when the last run ended without a word, and write that down."""
-    last = instance.journal.last("spawn", "teardown", "up", "failed", "destroyed", "cut-off")
-    if last is None or last["event"] not in ("spawn", "teardown"):
+    last = instance.journal.last(*BEGINNINGS, *ENDS)
+    if last is None or last["event"] not in BEGINNINGS:
         return
     since = [event for event in instance.journal.life() if event["at"] >= last["at"]]
     stage = next((e["stage"] for e in reversed(since) if e["event"] == "stage"), None)
