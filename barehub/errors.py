@@ -21,10 +21,16 @@ class BarehubError(Exit):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, problem: str, *hints: str) -> None:
+        super().__init__(message="", code=self.exit_code)
         self.problem = problem
-        self.hints = hints
-        lines = [f"error: {problem}", *(f"hint: {hint}" for hint in hints)]
-        super().__init__(message="\n".join(lines), code=self.exit_code)
+        self.hints: tuple[str, ...] = ()
+        self.add(*hints)
+
+    def add(self, *hints: str) -> None:
+        """Say more: what was seen after the failure."""
+        self.hints += hints
+        lines = [f"error: {self.problem}", *(f"hint: {hint}" for hint in self.hints)]
+        self.message = "\n".join(lines)
 
     def __str__(self) -> str:
         return str(self.message)
@@ -62,6 +68,12 @@ class TerraformError(BarehubError):
 
 class CheckFailed(BarehubError):
     """The endpoint was reached and is not what it must be."""
+
+    exit_code = 6
+
+
+class CloudError(BarehubError):
+    """A cloud's interface does not answer, or refuses what it is asked."""
 
     exit_code = 6
 

@@ -79,6 +79,12 @@ class Journal:
         """What has become of each resource in this life."""
         return Ledger.of(self.life())
 
+    def named(self) -> list[tuple[str, str]]:
+        """Address and id of every resource that any life of the instance ever had."""
+        of_resources = (e for e in self.events() if e["event"].startswith("resource-"))
+        told = ((e["address"], e.get("id", "")) for e in of_resources)
+        return list(dict.fromkeys(pair for pair in told if pair[1]))
+
     def is_up(self) -> bool:
         """Whether the last run verified a hub that outlives it."""
         last = self.last("up", "stopped")

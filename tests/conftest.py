@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--cloud"):
         skip = pytest.mark.skip(reason="needs --cloud")
         for item in items:
-            if "cloud" in item.keywords:
+            if item.get_closest_marker("cloud"):
                 item.add_marker(skip)
 
 

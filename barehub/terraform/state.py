@@ -146,6 +146,12 @@ class State:
             if "deposed" not in instance
         }
 
+    def attributes(self, name: str, *types: str) -> list[str]:
+        """The attribute ``name`` of all resources of ``types``, where it is a text."""
+        both = _managed(self._content())
+        values = [i.get("attributes", {}).get(name) for r, i in both if r["type"] in types]
+        return [value for value in values if isinstance(value, str) and value]
+
     def taint(self, addresses: Collection[str]) -> None:
         """Mark instances of resources as tainted, so that the next plan replaces them.
 
@@ -220,6 +226,12 @@ def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:
     parts = (resource.get("module"), resource["type"], resource["name"])
     key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
     return ".".join(part for part in parts if part) + key
+
+
+def made(content: bytes) -> dict[str, str]:
+    """Address to id of all resources of a state."""
+    both = _managed(_parse(content) or {})
+    return {_address(r, i): str(i.get("attributes", {}).get("id", "")) for r, i in both}
 
 
 def _fingerprint(content: bytes) -> str:

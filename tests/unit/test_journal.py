@@ -85,3 +85,22 @@ def test_what_is_replaced_before_it_is_destroyed_is_still_there(tmp_path: Path) 
     journal.resource("done", "a", "delete", "")
     assert journal.ledger().made == {"a": "new"}
     assert journal.ledger().destroyed == {}
+
+
+def test_what_was_only_read_is_no_resource(tmp_path: Path) -> None:
+    """Its id is that of something that was there before, and that a teardown must leave."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.resource("start", "module.a.data.some_network.lab", "read", "")
+    journal.resource("done", "module.a.data.some_network.lab", "read", "id-1")
+    assert journal.events() == []
+
+
+def test_every_id_of_every_life_is_named(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.resource("done", "a.b", "create", "id-1")
+    journal.resource("start", "a.b", "delete", "id-1")
+    journal.resource("done", "a.b", "delete", "")
+    journal.add("gone")
+    journal.add("releasing", address="192.0.2.1")
+    journal.resource("done", "a.b", "create", "id-2")
+    assert journal.named() == [("a.b", "id-1"), ("a.b", "id-2")]
