@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from barehub import finding, process
+from barehub import clouds, finding, process
 from barehub import run as runs
 from barehub.console import RED, YELLOW, console
 from barehub.errors import RecipeError, VaultError
@@ -59,7 +59,7 @@ def check(
 
 
 def look(run: Run, *, vault_open: bool) -> list[Finding]:
-    """What there is to say of the recipe, its modules and their providers; errors come first."""
+    """What there is to say of the recipe, its modules, providers and clouds; errors come first."""
     recipe = run.recipe
     assert recipe, "read_recipe comes first"
     said = terraform_of(run).get() if fetching.remote(recipe) else ""
@@ -68,6 +68,8 @@ def look(run: Run, *, vault_open: bool) -> list[Finding]:
         known = recipes.Known(values, made_here(run))
         found = recipes.findings(recipe, known, fetching.unfetched(recipe, said))
         found += _unbuilt(recipe, run.project.terraform)
+    if vault_open:
+        found += clouds.findings(run)
     return sorted(found, key=lambda one: list(KINDS).index(one.severity))
 
 
