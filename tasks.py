@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from invoke.collection import Collection
 from invoke.context import Context
 
-from barehub.tasks import instance, recipe, vault
+from barehub.tasks import clouds, instance, recipe, vault
 from barehub.tasks.verb import (
     CONTAINER,
     NAME,
@@ -284,6 +284,7 @@ namespace = Collection(
     recipe.check,
     recipe.import_recipe,
     recipe.run_folders,
+    clouds.leftovers,
     list_,
     doctor,
     clean,

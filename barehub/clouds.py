@@ -31,7 +31,11 @@ def findings(run: Run) -> list[Finding]:
     wanted = plan_of(run.instance, run.secrets)
     if not (wanted.openstack or wanted.cloudflare):
         return []
-    made = {found for pair in run.instance.journal.made().items() if (found := resource_id(*pair))}
+    made = {
+        found
+        for pair in run.instance.journal.ledger().made.items()
+        if (found := resource_id(*pair))
+    }
     imported = run.instance.living and not made  # by no run of ours
     known = traces(run.project, run.instance, wanted)
     assert run.recipe, "read_recipe comes first"
@@ -69,7 +73,8 @@ def leftovers(found: Found) -> list[Leftover]:
 
 def used(instance: Instance, wanted: Plan) -> list[str]:
     """The clouds that an instance uses or used, by its recipe and its journal."""
-    types = " ".join(event.get("address", "") for event in instance.journal.events())
+    journal = instance.journal
+    types = " ".join([*(address for address, _ in journal.named()), *journal.ledger().begun])
     asks = {OPENSTACK: wanted.openstack, CLOUDFLARE: wanted.cloudflare}
     return [cloud for cloud, asked in asks.items() if asked or f"{cloud.lower()}_" in types]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ class Leftover:
 
 
 def of(instance: Instance, address: str | None) -> list[Leftover]:
-    """Look for processes, an open port (``address``, ``HOST:PORT`` on loopback) and files."""
+    """Look for processes, files, and an open port: ``address``, if it is ``HOST:PORT`` here."""
     found = [
         Leftover(f"process {pid} runs from {instance.folder}", f"kill {pid}")
         for pid in processes_from(instance.folder)
     ]
-    if address and _answers(address):
+    if address and _is_here(address) and _answers(address):
         port = address.rpartition(":")[2]
         found.append(Leftover(f"something still listens on {address}", f"lsof -i :{port}"))
     for pattern in GENERATED:
@@ -57,6 +58,15 @@ def _programs() -> list[tuple[int, str]]:
             continue
         found.append((int(entry.name), os.fsdecode(program)))
     return found
+
+
+def _is_here(address: str) -> bool:
+    """Whether it is a port of this machine; where else a hub was, somebody else may be now."""
+    host, _, port = address.rpartition(":")
+    try:
+        return port.isdigit() and ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _answers(address: str) -> bool:

@@ -6,8 +6,9 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from barehub import leftovers
+from barehub import clouds, leftovers
 from barehub import run as runs
+from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
 from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError
@@ -29,7 +30,7 @@ from barehub.recovery import recover, tell_cut_off
 from barehub.run import NOTHING, Run, Terms
 from barehub.stages import (
     apply_stages,
-    destroy,
+    destroy_and_look,
     forget_instance,
     restart_if_dead,
     stop_hub,
@@ -119,13 +120,19 @@ def teardown(
             name,
             f"invoke teardown --name {name} --yes",
         )
+    seen = Found()
+
+    def destroy(run: Run) -> None:
+        nonlocal seen
+        seen = destroy_and_look(run)
+
     steps: Sequence[Step] = (
         destroy,
         forget_instance,
         lambda run: run.instance.journal.add("destroyed"),
     )
     _run(project, instance, "teardown", steps, interruptions, terms)
-    prove_gone(instance)
+    prove_gone(instance, seen)
 
 
 def _run(
@@ -155,18 +162,24 @@ def _run(
             raise
 
 
-def prove_gone(instance: Instance) -> None:
+def prove_gone(instance: Instance, seen: Found) -> None:
     """Look for anything that the teardown should have removed.
 
+    :param seen: what there was in the clouds after it
     :raises LeftoverError: names each thing and the command that removes or shows it
     """
     event = instance.journal.last("endpoint") or {}
-    left = leftovers.of(instance, event.get("connect_to"))
+    left = [*clouds.leftovers(seen), *leftovers.of(instance, event.get("connect_to"))]
     if left:
+        whole = f"invoke leftovers --name {instance.name} --delete   # what is in a cloud"
         raise LeftoverError(
             f"{instance.name}: {'; '.join(item.what for item in left)}",
+            *([whole] if seen.own else []),
             *(item.remove for item in left),
         )
     instance.journal.add("gone")
+    looked = "".join(f", nothing in {cloud}" for cloud in seen.asked)
     kept = ", ".join(sorted(path.name for path in instance.folder.iterdir()))
-    console.step("gone", f"no process, no port, no state; kept in {instance.folder.name}/: {kept}")
+    console.step(
+        "gone", f"no process, no port, no state{looked}; kept in {instance.folder.name}/: {kept}"
+    )

@@ -73,17 +73,16 @@ def begin_vault(vault: Vault) -> None:
 def read_secrets(run: Run) -> None:
     """Decrypt the vault into memory, and hide its values from all that is printed."""
     run.secrets = run.vault.read(run.instance.name)
-    _hide(run)
+    hide(run.secrets, run.instance.name, _domain(_recipe(run)))
     tools = run.project.tools_path()
     run.env = environment({**run.secrets.environment, "PATH": tools, "CHECKPOINT_DISABLE": "1"})
     run.env["TF_IN_AUTOMATION"] = "1"
 
 
-def _hide(run: Run) -> None:
+def hide(secrets: Secrets, name: str, domain: str) -> None:
     """Hide all values but those that a person has to read: they are part of the hub's name."""
-    values = run.secrets.private()
-    domain = _domain(_recipe(run))
-    public = {run.instance.name, domain, *domain.split(".")}
+    values = secrets.private()
+    public = {name, domain, *domain.split(".")}
     if named := sorted(key for key, value in values.items() if value in public):
         console.warn(f"not hidden in output, because the hub's name tells it: {', '.join(named)}")
     short = console.hide({key: values[key] for key in values.keys() - set(named)})
@@ -160,7 +159,7 @@ def _ours(project: Project, recipe: recipes.Recipe) -> dict[str, list[str]]:
 def _generate(run: Run) -> None:
     if make_values(run.project, run.vault, _recipe(run), run.secrets):
         run.secrets = run.vault.read(run.instance.name)
-        _hide(run)
+        hide(run.secrets, run.instance.name, _domain(_recipe(run)))
 
 
 def make_values(
@@ -203,6 +202,7 @@ def open_state(run: Run) -> None:
             f"{sealed} is gone, but these were made and not destroyed: {told}",
             f"git checkout {sealed}",
             f"if it is lost: invoke {command} --name {run.instance.name} --recover",
+            f"invoke leftovers --name {run.instance.name}   # which of them are still there",
             f"if you have removed them all by hand: rm {journal}",
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from barehub import agreement, recovery
+from barehub import agreement, clouds, recovery
+from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import target_of
-from barehub.errors import LeftoverError
+from barehub.errors import BarehubError, Interrupted, LeftoverError
 from barehub.preparation import (
     complete_recipe,
     fetch_modules,
@@ -166,8 +168,42 @@ def stop_hub(run: Run) -> bool:
     return True
 
 
+def destroy_and_look(run: Run) -> Found:
+    """Destroy all, and look in the clouds for what is left of it, also after a failure.
+
+    :raises BarehubError: what failed first; its hints tell what is left
+    """
+    try:
+        destroy(run)
+    except Interrupted:
+        raise
+    except BarehubError as error:
+        with suppress(BarehubError):  # what failed first is what is told
+            for item in clouds.leftovers(_look(run)):
+                error.add(f"{item.what}: {item.remove}")
+        raise
+    return _look(run)
+
+
+def _look(run: Run) -> Found:
+    if not clouds.used(run.instance, clouds.plan_of(run.instance)):
+        return Found()
+    if run.recipe is None:  # there was nothing to destroy
+        try:
+            read_recipe(run)
+            read_secrets(run)
+        except BarehubError as error:
+            if isinstance(error, Interrupted):
+                raise
+            return Found(unseen=[f"the clouds: {error.problem}"])
+    return clouds.look(run)
+
+
 def destroy(run: Run) -> None:
-    """Destroy stage by stage, last one first, and then whatever else the state knows."""
+    """Destroy stage by stage, last one first, and then whatever else the state knows.
+
+    So a name goes before the address that it points to is given back, which somebody else may get.
+    """
     journal = run.instance.journal
     if not (run.instance.living or journal.ledger().made or journal.ledger().begun):
         console.step("terraform", "there is no state: nothing to destroy")
@@ -183,6 +219,7 @@ def destroy(run: Run) -> None:
         step(run)
     found = recovery.account(run)
     recovery.settle(run, found)
+    clouds.note_addresses(run)
     terraform = terraform_of(run)
     for stage in reversed(STAGES):
         if any(address.startswith(f"module.{stage}.") for address in run.state.resources()):
