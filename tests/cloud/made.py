@@ -10,7 +10,8 @@ import requests
 from barehub.cloud.openstack import Cloud
 from barehub.cloud.web import Environment
 
-EXTERNAL, IMAGE = "Public-Network", "ubuntu-22.04"
+from .openstack.layout import IMAGE, PUBLIC_NETWORK
+
 FROM_VOLUME, FROM_IMAGE = "m1.small", "m1.disk"
 
 SECONDS = 60
@@ -29,7 +30,7 @@ class Hub:
 def hub(cloud: Cloud, project: str, cidr: str = "10.9.0.0/24") -> Hub:
     """NeuroLibre's names: the volume does not tell whose it is."""
     api: Any = cloud.connection
-    image, external = api.image.find_image(IMAGE), api.network.find_network(EXTERNAL)
+    image, external = api.image.find_image(IMAGE), api.network.find_network(PUBLIC_NETWORK)
     key = api.compute.create_keypair(name=f"{project}-keypair-ed25519")
     network = api.network.create_network(name=f"{project}-network")
     subnet = api.network.create_subnet(

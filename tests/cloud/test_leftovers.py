@@ -12,14 +12,16 @@ from barehub.cloud.openstack import Cloud
 from barehub.cloud.things import KINDS
 from barehub.journal import Journal
 from tests.canary import holding
-from tests.e2e.conftest import Cli, cli  # noqa: F401
+from tests.command_line import Cli
 
+from .dns.cloudflare import Cloudflare
 from .made import hub, record
+from .openstack.project import Project
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
-def open_vault(cli: Cli, env: dict[str, str]) -> None:  # noqa: F811
+def open_vault(cli: Cli, env: dict[str, str]) -> None:
     """A vault with ``env`` as the credentials of clouds."""
     assert cli("vault.init").code == 0
     lines = ["environment:", *(f"  {name}: {json.dumps(value)}" for name, value in env.items())]
@@ -35,9 +37,9 @@ def names(cloud: Cloud) -> list[tuple[str, str]]:
 
 
 def test_what_a_hub_left_is_found_and_removed_and_nothing_else(
-    cli: Cli,  # noqa: F811
-    project: Any,
-    cloudflare: Any,
+    cli: Cli,
+    project: Project,
+    cloudflare: Cloudflare,
 ) -> None:
     project.may_leave = cloudflare.may_leave = True
     cloud = Cloud(project.env)
@@ -87,8 +89,8 @@ def test_what_a_hub_left_is_found_and_removed_and_nothing_else(
 
 
 def test_what_a_journal_knows_is_found_whatever_its_name(
-    cli: Cli,  # noqa: F811
-    project: Any,
+    cli: Cli,
+    project: Project,
 ) -> None:
     project.may_leave = True
     api: Any = Cloud(project.env).connection
@@ -110,7 +112,7 @@ def test_what_a_journal_knows_is_found_whatever_its_name(
     assert journal.life() == []
 
 
-def test_what_cannot_be_removed_does_not_keep_the_rest(cli: Cli, project: Any) -> None:  # noqa: F811
+def test_what_cannot_be_removed_does_not_keep_the_rest(cli: Cli, project: Project) -> None:
     """Somebody else's port is on the network: neutron says 409, SubnetInUse and NetworkInUse."""
     project.may_leave = True
     api: Any = Cloud(project.env).connection

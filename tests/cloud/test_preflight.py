@@ -11,9 +11,12 @@ from barehub.cloud.openstack import Cloud
 from barehub.cloud.things import Traces
 from barehub.finding import ERROR, WARNING, Finding
 
-from .made import EXTERNAL, FROM_VOLUME, IMAGE, hub, record
+from .dns.cloudflare import Cloudflare
+from .made import FROM_VOLUME, hub, record
+from .openstack.layout import IMAGE, PUBLIC_NETWORK
+from .openstack.project import Project
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 GOOD = {
     "source": "../../terraform/provider/openstack",
@@ -23,7 +26,7 @@ GOOD = {
     "os_flavor_master": FROM_VOLUME,
     "os_flavor_node": FROM_VOLUME,
     "image_name": IMAGE,
-    "public_network": EXTERNAL,
+    "public_network": PUBLIC_NETWORK,
 }
 
 
@@ -40,11 +43,11 @@ def told(found: list[Finding]) -> list[tuple[str, str]]:
     return [(one.id, one.severity) for one in found]
 
 
-def test_what_is_all_there_is_worth_no_word(project: Any) -> None:
+def test_what_is_all_there_is_worth_no_word(project: Project) -> None:
     assert look(project.env, GOOD) == []
 
 
-def test_what_the_cloud_does_not_have_is_told_at_once_with_near_names(project: Any) -> None:
+def test_what_the_cloud_does_not_have_is_told_at_once_with_near_names(project: Project) -> None:
     wrong = {
         "os_flavor_master": "m1.smal",
         "os_flavor_node": "c16-60gb-392",
@@ -63,15 +66,15 @@ def test_what_the_cloud_does_not_have_is_told_at_once_with_near_names(project: A
     assert found[0].fixes[0] == f'os_flavor_master = "{FROM_VOLUME}"'
     assert found[1].fixes == ("openstack flavor list",)
     assert found[2].fixes[0] == f'image_name = "{IMAGE}"'
-    assert found[3].fixes[0] == f'public_network = "{EXTERNAL}"'
+    assert found[3].fixes[0] == f'public_network = "{PUBLIC_NETWORK}"'
 
 
-def test_a_volume_must_hold_the_image(project: Any) -> None:
+def test_a_volume_must_hold_the_image(project: Project) -> None:
     (one,) = look(project.env, GOOD | {"instance_volume_size": 0})
     assert (one.id, one.fixes) == ("cloud.volume-size", ("instance_volume_size = 1",))
 
 
-def test_every_quota_that_is_too_small_is_told(project: Any) -> None:
+def test_every_quota_that_is_too_small_is_told(project: Project) -> None:
     project.quota(instances=1, cores=3, ram=2048, volumes=1, gigabytes=15, floatingip=0)
     project.quota(port=1, network=0, router=0)
     found = look(project.env, GOOD)
@@ -92,7 +95,7 @@ def test_every_quota_that_is_too_small_is_told(project: Any) -> None:
     assert len(found) == 9
 
 
-def test_what_an_instance_has_already_is_not_needed_again(project: Any) -> None:
+def test_what_an_instance_has_already_is_not_needed_again(project: Project) -> None:
     project.may_leave = True
     hub(Cloud(project.env), "edemo")
     project.quota(instances=2, cores=4, ram=4096, volumes=2, floatingip=1, network=1, router=1)
@@ -102,7 +105,7 @@ def test_what_an_instance_has_already_is_not_needed_again(project: Any) -> None:
     assert one.message.startswith("quota of instances: 1 are needed, 0 are free (2 of 2")
 
 
-def test_a_key_pair_of_that_name_is_in_the_way(project: Any) -> None:
+def test_a_key_pair_of_that_name_is_in_the_way(project: Project) -> None:
     project.may_leave = True
     Cloud(project.env).connection.compute.create_keypair(name="edemo-keypair-ed25519")
     (one,) = look(project.env, GOOD)
@@ -111,7 +114,7 @@ def test_a_key_pair_of_that_name_is_in_the_way(project: Any) -> None:
     assert look(project.env, GOOD, made=None) == []  # it is living, and nobody knows what it has
 
 
-def test_credentials_that_reach_too_far_are_told(project: Any) -> None:
+def test_credentials_that_reach_too_far_are_told(project: Project) -> None:
     api: Any = Cloud(project.env).connection
     for unrestricted in (False, True):
         made = api.identity.create_application_credential(
@@ -126,7 +129,7 @@ def test_credentials_that_reach_too_far_are_told(project: Any) -> None:
         assert told(look(env, GOOD)) == expected
 
 
-def test_an_administrator_is_told_to_be_less(project: Any) -> None:
+def test_an_administrator_is_told_to_be_less(project: Project) -> None:
     roles = project.admin("identity", "GET", "/roles?name=admin")["roles"]
     user = Cloud(project.env).access.user_id
     project.admin("identity", "PUT", f"/projects/{project.id}/users/{user}/roles/{roles[0]['id']}")
@@ -135,14 +138,14 @@ def test_an_administrator_is_told_to_be_less(project: Any) -> None:
     assert "have the role admin" in one.message
 
 
-def test_wrong_credentials_stop_a_run(project: Any) -> None:
+def test_wrong_credentials_stop_a_run(project: Project) -> None:
     (one,) = look(project.env | {"OS_PASSWORD": "CANARY-wrong"}, GOOD)
     assert (one.id, one.severity) == ("cloud.credentials", ERROR)
     assert one.fixes == ("invoke vault.set environment.OS_PASSWORD",)
     assert "CANARY" not in str(one)
 
 
-def test_a_zone_of_somebody_elses_and_a_name_that_is_taken_are_told(cloudflare: Any) -> None:
+def test_a_zone_of_somebody_elses_and_a_name_that_is_taken_are_told(cloudflare: Cloudflare) -> None:
     cloudflare.may_leave = True
     id = record(cloudflare.env, "edemo.example.org", "192.0.2.1")
     ours = {"source": "./cloudflare", "domain": "edemo-new.example.org"}

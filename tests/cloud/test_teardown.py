@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ import pytest
 from barehub.cloud import inventory
 from barehub.cloud.openstack import Cloud
 from barehub.journal import Journal
-from tests.e2e.conftest import Cli, cli  # noqa: F401
+from tests.command_line import Cli
 
-from .made import EXTERNAL, record
+from .dns.cloudflare import ZONE_ID, Cloudflare
+from .made import record
+from .openstack.gate import Gate
+from .openstack.layout import PUBLIC_NETWORK
+from .openstack.project import Project
+from .providers import Providers
 from .test_leftovers import open_vault
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 RECIPE = """
 module "provider" {
@@ -64,32 +70,31 @@ resource "openstack_blockstorage_volume_v3" "master" {{
   size = 1
 }}
 resource "openstack_networking_floatingip_v2" "master" {{
-  pool = "{EXTERNAL}"
+  pool = "{PUBLIC_NETWORK}"
 }}
 output "public_ip" {{ value = openstack_networking_floatingip_v2.master.address }}
 """,
-    "cloudflare": """
-terraform {
-  required_providers {
-    cloudflare = { source = "cloudflare/cloudflare", version = "~> 4.40" }
-  }
-}
-variable "domain" {}
-variable "public_ip" {}
-data "cloudflare_zone" "zone" { name = "example.org" }
-resource "cloudflare_record" "hub" {
-  zone_id = data.cloudflare_zone.zone.id
+    "cloudflare": f"""
+terraform {{
+  required_providers {{
+    cloudflare = {{ source = "cloudflare/cloudflare", version = "~> 4.40" }}
+  }}
+}}
+variable "domain" {{}}
+variable "public_ip" {{}}
+resource "cloudflare_record" "hub" {{
+  zone_id = "{ZONE_ID}"
   name    = var.domain
   type    = "A"
   content = var.public_ip
-}
-output "domain" { value = var.domain }
+}}
+output "domain" {{ value = var.domain }}
 """,
     "binderhub": 'variable "domain" {}\nresource "terraform_data" "hub" {}\n',
 }
 
 
-def write_recipe(folder: Path, project: Any) -> None:
+def write_recipe(folder: Path, project: Project) -> None:
     """A recipe, and the network that was there before and that it only reads."""
     project.may_leave = True
     Cloud(project.env).connection.network.create_network(name="lab-network")
@@ -99,7 +104,7 @@ def write_recipe(folder: Path, project: Any) -> None:
     (folder / "main.tf").write_text(RECIPE)
 
 
-def what_is_there(project: Any) -> list[str]:
+def what_is_there(project: Project) -> list[str]:
     found, unseen = inventory.things(Cloud(project.env), lambda now: None)
     assert unseen == []
     return [str(thing) for thing in found]
@@ -115,10 +120,10 @@ def removed(journal: Journal) -> list[str]:
 
 
 def test_what_one_failure_leaves_is_told_and_what_nobody_knew_of_too(
-    providers: Any,
-    cli: Cli,  # noqa: F811
-    project: Any,
-    cloudflare: Any,
+    providers: Providers,
+    cli: Cli,
+    project: Project,
+    cloudflare: Cloudflare,
 ) -> None:
     providers.need("cloudflare/cloudflare")
     open_vault(cli, {**project.env, **cloudflare.env})
@@ -166,10 +171,10 @@ def test_what_one_failure_leaves_is_told_and_what_nobody_knew_of_too(
 
 
 def test_what_a_living_instance_has_beside_its_state_outlives_it_and_is_told(
-    providers: Any,
-    cli: Cli,  # noqa: F811
-    project: Any,
-    cloudflare: Any,
+    providers: Providers,
+    cli: Cli,
+    project: Project,
+    cloudflare: Cloudflare,
 ) -> None:
     """Whoever gets the address next would be reached by that name."""
     providers.need("cloudflare/cloudflare")
@@ -198,11 +203,11 @@ def test_what_a_living_instance_has_beside_its_state_outlives_it_and_is_told(
 
 
 def test_a_service_that_is_down_at_the_end_is_no_success(
-    gates: Any,
-    providers: Any,
-    cli: Cli,  # noqa: F811
-    project: Any,
-    cloudflare: Any,
+    gates: Callable[..., dict[str, Gate]],
+    providers: Providers,
+    cli: Cli,
+    project: Project,
+    cloudflare: Cloudflare,
 ) -> None:
     providers.need("cloudflare/cloudflare")
     compute = gates("compute")["compute"]
