@@ -140,7 +140,7 @@ def _changed(run: Run) -> dict[str, set[str]]:
 
 def _fingerprints(run: Run, stage: str) -> dict[str, str]:
     assert run.recipe, "read_recipe comes first"
-    values = run.secrets.variables
+    values = run.values
     given = dict(run.recipe.calls[stage])
     given |= {n: values[n] for n in run.recipe.open_arguments(stage) if n in values}
     return arguments.fingerprints(

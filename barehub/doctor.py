@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from barehub import engine, process, session
+from barehub import engine, process, session, sources
 from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
@@ -41,6 +41,7 @@ def show(project: Project, *, as_json: bool) -> None:
     :raises ToolError: something that barehub cannot run without is missing.
     """
     checks = [check(project) for check in CHECKS]
+    checks += _sources(project, ask=not as_json)
     if as_json:
         console.out(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -141,6 +142,21 @@ def _network(project: Project) -> Check:
             f"{host}:{port} cannot be reached ({error.strerror or error})",
             "check the connection, or set HTTPS_PROXY; local modules work without",
         )
+
+
+def _sources(project: Project, *, ask: bool) -> list[Check]:
+    """Whether modules can be fetched by ssh, with the key that a run would use."""
+    checks = []
+    for trial in sources.tried(project, project.instances(), ask=ask):
+        where, who = trial.repository, trial.instance.name
+        if trial.refusal is None and where:
+            checks.append(Check("ssh", "ok", f"{who}: {where.host} takes {trial.key}"))
+        elif trial.refusal:
+            fix = "; ".join(trial.refusal.fixes).replace("instances/NAME/", f"instances/{who}/")
+            with_key = f" ({trial.key})" if trial.key else ""
+            problem = f"{who}: {trial.refusal.problem}{with_key}"
+            checks.append(Check("ssh", "warning", problem, fix or None))
+    return checks
 
 
 CHECKS: tuple[Callable[[Project], Check], ...] = (

@@ -64,7 +64,7 @@ def look(run: Run, *, vault_open: bool) -> list[Finding]:
     assert recipe, "read_recipe comes first"
     said = terraform_of(run).get() if fetching.remote(recipe) else ""
     with run.interruptions.polled():  # the modules are parsed
-        values = run.secrets.variables if vault_open else None
+        values = run.values if vault_open else None
         known = recipes.Known(values, made_here(run))
         found = recipes.findings(recipe, known, fetching.unfetched(recipe, said))
         found += _unbuilt(recipe, run.project.terraform)

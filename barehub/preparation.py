@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 
+from barehub import keys
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
@@ -91,10 +92,13 @@ def hide(secrets: Secrets, name: str, domain: str) -> None:
 
 
 def start_agent(run: Run) -> None:
-    """Hold the vault's SSH key, if there is one, in an agent of this run."""
-    if key := run.secrets.ssh.get("private_key"):
-        run.env |= run.session.start_agent(str(key))
-        console.step("keys", "ssh key in an agent of this run, which ends with it")
+    """Hold the SSH key that this run uses, if any, in an agent of the session; say which it is."""
+    run.keys = keys.hold(keys.choose(str(run.secrets.ssh.get("private_key", ""))), run.session)
+    if "GIT_SSH_COMMAND" in run.env:
+        console.warn("GIT_SSH_COMMAND is not used: what ssh needs to know stands in ~/.ssh/config")
+    run.env = keys.environment(run.keys, run.env, run.instance.known_hosts)
+    for key in run.keys.keys:
+        console.step("keys", f"{key}, from {run.keys.source}")
 
 
 def fetch_modules(run: Run) -> None:
@@ -118,7 +122,7 @@ def complete_recipe(run: Run) -> None:
             f"write their values there, or if the vault has them: {', '.join(lines)}",
         )
     _generate(run)
-    values = run.secrets.variables
+    values = run.values
     if missing := recipe.missing(values):
         first = next(iter(missing.values()))[0]
         name = run.instance.name

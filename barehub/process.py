@@ -45,6 +45,10 @@ IDENTITY_VARIABLES = ("SOPS_AGE_KEY", "SOPS_AGE_SSH_PRIVATE_KEY")
 """Variables that hold a private key or point to one; no child inherits them."""
 
 
+Child = subprocess.Popen[bytes]
+"""A process that :func:`start` started."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A process that has ended."""

@@ -55,6 +55,11 @@ class Instance:
         return self.folder / "terraform.tfstate.sops"
 
     @property
+    def known_hosts(self) -> Path:
+        """Host keys that its team knows: those of its sources, and of its machines."""
+        return self.folder / "known_hosts"
+
+    @property
     def lock(self) -> Path:
         return self.folder / ".lock"
 

@@ -17,6 +17,7 @@ from typing import Any
 from barehub import process, session, turn
 from barehub.console import console
 from barehub.errors import BarehubError, LeftoverError, ToolError
+from barehub.keys import AUTHORIZED, Held
 from barehub.lock import Lock
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
@@ -77,6 +78,7 @@ class Run:
 
     env: dict[str, str] = field(default_factory=process.environment)
     secrets: Secrets = field(default_factory=lambda: Secrets({}, {}, {}, {}))
+    keys: Held = field(default_factory=lambda: Held("", (), {}))
     recipe: Recipe | None = None
     variables: str | None = None
     changed: bool = False
@@ -87,6 +89,13 @@ class Run:
     def fds(self) -> tuple[int, ...]:
         """The locks, which Terraform inherits and keeps if we die."""
         return self.session.fds + self.lock.fds
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What fills the recipe's placeholders, by argument: the vault's variables, and the public
+        halves of the run's keys unless the vault has others."""
+        lines = self.keys.authorized()
+        return ({AUTHORIZED: lines} if lines else {}) | self.secrets.variables
 
     def hand_over(self, values: dict[str, Any]) -> None:
         """Put ``values`` where Terraform, and nobody else, reads them: ``-var-file``.

@@ -11,24 +11,26 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import process
 from barehub.console import console
-from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError, VaultError
+from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError
 from barehub.lock import Holder, Lock
+from barehub.ssh.agent import Agent, Door, OwnAgent
+from barehub.ssh.public_key import PublicKey
 
 ROOM = 16 * 1024 * 1024
 """Bytes that must be free for a run: state, plans and logs, with much to spare."""
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only ever used by way of a private folder in there
+
+AGENT = "agent.sock"
 
 SWEEP_SECONDS = 60.0
 """How long another command may take to sweep a session that we need gone."""
@@ -51,7 +53,7 @@ class Session:
 
     def __init__(self, folder: Path, lock: Lock) -> None:
         self.folder, self.lock = folder, lock
-        self._agent: _Agent | None = None
+        self._agent: Agent | None = None
 
     @property
     def state(self) -> Path:
@@ -67,9 +69,15 @@ class Session:
 
         :raises VaultError: ssh-add refuses the key.
         """
-        self._agent = _Agent(self.folder / "agent.sock")
-        self._agent.add(private_key)
-        return {"SSH_AUTH_SOCK": str(self._agent.socket), "SSH_AGENT_PID": str(self._agent.pid)}
+        own = OwnAgent(self.folder / AGENT)
+        self._agent = own
+        own.add(private_key)
+        return own.env
+
+    def open_agent(self, behind: str, keys: Sequence[PublicKey]) -> dict[str, str]:
+        """A way to ``keys`` of the agent at ``behind``, a socket, and to no other of its keys."""
+        self._agent = Door(self.folder / AGENT, behind, keys)
+        return self._agent.env
 
     def close(self) -> None:
         """End the agent and remove the folder.
@@ -91,62 +99,6 @@ class Session:
         if self._agent:
             self._agent.close()
             self._agent = None
-
-
-class _Agent:
-    """ssh-agent around ``cat``: it ends when ``cat`` does, and ``cat`` ends with its last writer.
-
-    So no agent outlives the run, or the Terraform that a killed run left behind, which inherits
-    the writing end. (ssh-agent(1): with a command, "the agent exits automatically when the command
-    given on the command line terminates".)
-    """
-
-    def __init__(self, socket: Path) -> None:
-        self.socket = socket
-        reader, self._writer = os.pipe()
-        with tempfile.TemporaryFile(dir=socket.parent) as said:
-            self._child = process.start(
-                ["ssh-agent", "-a", str(socket), "sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat'],
-                env=process.environment(),
-                stdin=reader,
-                output=said,
-            )
-            os.close(reader)
-            self.pid = self._read_pid(said.fileno())
-
-    @property
-    def fds(self) -> tuple[int, ...]:
-        return (self._writer,)
-
-    def _read_pid(self, fd: int) -> int:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._child.poll() is None:
-            if (text := os.pread(fd, 64, 0)).endswith(b"\n"):
-                return int(text)
-            time.sleep(0.005)
-        raise ToolError("ssh-agent does not start", "invoke doctor")
-
-    def add(self, private_key: str) -> None:
-        # ssh-add says "error in libcrypto" of a key with CRLF or without a last newline
-        key = private_key.replace("\r\n", "\n").strip() + "\n"
-        env = process.environment(
-            {"SSH_AUTH_SOCK": str(self.socket), "SSH_ASKPASS_REQUIRE": "never"}
-        )
-        if process.run(["ssh-add", "-q", "-"], env=env, input=key.encode()).code != 0:
-            raise VaultError(
-                "ssh.private_key is not a private key that ssh-add can read without a passphrase",
-                "invoke vault.edit",
-            )
-
-    def close(self) -> None:
-        os.close(self._writer)
-        try:
-            os.kill(self.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
-        self._child.kill()  # a provisioner's daemon may have inherited the writing end
-        self._child.wait()
-        self.socket.unlink(missing_ok=True)
 
 
 def create(purpose: Purpose) -> Session:

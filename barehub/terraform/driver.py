@@ -21,6 +21,7 @@ from barehub.console import console
 from barehub.errors import NotReadyError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
+from barehub.ssh.refusal import explain
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
@@ -102,7 +103,13 @@ class Terraform:
         code, progress = self._run("recipe", "init", input=False, no_color=FLAG)
         if code != 0:
             self._show(progress)
-            raise TerraformError("terraform init failed", f"cd {self.folder} && terraform init")
+            raise self._not_fetched("\n".join(progress.raw))
+
+    def _not_fetched(self, said: str) -> TerraformError:
+        if refusal := explain(said):
+            fixes = (fix.replace("/NAME/", f"/{self.folder.name}/") for fix in refusal.fixes)
+            return TerraformError(refusal.problem, *fixes)
+        return TerraformError("terraform init failed", f"cd {self.folder} && terraform init")
 
     def plan(
         self, label: str, *, target: str = "", replace: str = "", destroy: bool = False

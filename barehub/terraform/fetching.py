@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from barehub.finding import ERROR, Finding
+from barehub.ssh.refusal import explain
 from barehub.terraform.preflight import instead
 from barehub.terraform.recipe import Recipe
 from barehub.terraform.source import GIT, LOCAL
@@ -53,6 +54,11 @@ def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
         message = f"{name}: {source.shown} has no folder {source.subfolder}"
         fixes = instead(source.text) or (f"mend what stands behind // in {where}",)
         return Finding("module.missing", ERROR, message, where, fixes)
+    if source.by_ssh and (refusal := explain(said)):
+        message = f"{name}: its module cannot be fetched: {refusal.problem}"
+        told = (fix.replace("/NAME/", f"/{recipe.instance.name}/") for fix in refusal.fixes)
+        fixes = (*told, f"{_over_https(source.repository)}   # if it is public")
+        return Finding("module.unfetched", ERROR, message, where, fixes)
     lines = [line.strip() for line in said.splitlines() if _TELLING.search(line)]
     reason = f": {lines[0]}" if lines else ""
     message = f"{name}: its module cannot be fetched from {source.host}{reason}"

@@ -44,12 +44,13 @@ class Vault:
     """The files under ``root``/secrets.
 
     ``scratch`` is a private folder of this run on tmpfs: ciphertext is changed there, and what a
-    person edits is there in clear as long as the editor is open.
+    person edits is there in clear as long as the editor is open. ``ask`` tells whether a person may
+    be asked for a passphrase.
     """
 
-    def __init__(self, root: Path, scratch: Path) -> None:
+    def __init__(self, root: Path, scratch: Path, *, ask: bool = True) -> None:
         self.root, self.scratch = root, scratch
-        self._sops = Sops(root, scratch)
+        self._sops = Sops(root, scratch, ask=ask)
         self._read: dict[bytes, Tree] = {}
 
     @property

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from endpoints import HOST, Servers, modern, routes
+from sshd import Sshd, keygen, repository
 
 from .boxed import boxed
 from .clones import with_drivers
@@ -258,6 +259,21 @@ def test_leftovers(here: Machine, tmp_path: Path) -> None:
         said = "".join(here.run(script) for _, script in blocks("leftovers.md"))
     assert "nothing of old-hub" in said and "CANARY" not in said
     assert any(path.startswith("/zones/1/dns_records?") for path in asked)
+
+
+def test_ssh_keys(here: Machine, tmp_path: Path) -> None:
+    public = keygen(tmp_path / "key", comment="team@example")
+    server = Sshd(tmp_path / "sshd", [public])
+    url = server.url(repository(here.root / "terraform" / "dns"))
+    recipe = here.root / "instances" / "demo" / "main.tf"
+    recipe.write_text(recipe.read_text().replace("../../terraform/dns", f"git::{url}/"))
+    here.env |= {"KEY": str(tmp_path / "key"), "HOST": "127.0.0.1", "PORT": str(server.port)}
+    try:
+        said = "".join(here.run(script) for _, script in blocks("ssh-keys.md"))
+    finally:
+        server.close()
+    assert "demo: 127.0.0.1 takes ed25519 SHA256:" in said
+    assert "(team@example), from the vault" in said
 
 
 def test_every_page_is_run() -> None:

@@ -69,7 +69,7 @@ def test_a_daemon_of_a_provisioner_gets_no_secret_and_holds_nothing_up(
     pid = int((folder / "pid").read_text())
     try:
         assert result.code == 8, result
-        assert "ssh key in an agent of this run" in result.err
+        assert "✓ keys       ed25519 SHA256:" in result.err
         for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
             if "memfd" in os.readlink(descriptor):
                 assert CANARY not in descriptor.read_text()

@@ -1,0 +1,116 @@
+"""The ssh-agent of a run: one of its own, or a door to the person's that shows chosen keys alone.
+
+Either is a child that ends with its standard input, the reading end of a pipe. The writing end is
+ours, and Terraform's, which inherits it: no agent outlives the run, or the Terraform that a killed
+run left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket as sockets
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from barehub import process
+from barehub.errors import ToolError, VaultError
+from barehub.ssh import relay
+from barehub.ssh.public_key import PublicKey
+
+
+class Agent:
+    """What both have: a socket, and descriptors that a child must inherit to keep it alive."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self._reader, self._writer = os.pipe()
+        self._child: process.Child
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self._writer,)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"SSH_AUTH_SOCK": str(self.socket)}
+
+    def close(self) -> None:
+        os.close(self._writer)
+        self._child.kill()  # a provisioner's daemon may have inherited the writing end
+        self._child.wait()
+        self.socket.unlink(missing_ok=True)
+
+
+class OwnAgent(Agent):
+    """ssh-agent around ``cat``, which ends with the pipe. (ssh-agent(1): with a command, "the agent
+    exits automatically when the command given on the command line terminates".)
+    """
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(socket)
+        with tempfile.TemporaryFile(dir=socket.parent) as said:
+            self._child = process.start(
+                ["ssh-agent", "-a", str(socket), "sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat'],
+                env=process.environment(),
+                stdin=self._reader,
+                output=said,
+            )
+            os.close(self._reader)
+            self.pid = self._read_pid(said.fileno())
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**super().env, "SSH_AGENT_PID": str(self.pid)}
+
+    def _read_pid(self, fd: int) -> int:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._child.poll() is None:
+            if (text := os.pread(fd, 64, 0)).endswith(b"\n"):
+                return int(text)
+            time.sleep(0.005)
+        raise ToolError("ssh-agent does not start", "invoke doctor")
+
+    def add(self, private_key: str) -> None:
+        """:raises VaultError: ssh-add refuses the key."""
+        # ssh-add says "error in libcrypto" of a key with CRLF or without a last newline
+        key = private_key.replace("\r\n", "\n").strip() + "\n"
+        env = process.environment(self.env | {"SSH_ASKPASS_REQUIRE": "never"})
+        if process.run(["ssh-add", "-q", "-"], env=env, input=key.encode()).code != 0:
+            raise VaultError(
+                "ssh.private_key is not a private key that ssh-add can read without a passphrase",
+                "invoke vault.edit",
+            )
+
+    def close(self) -> None:
+        try:
+            os.kill(self.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        super().close()
+
+
+class Door(Agent):
+    """The agent at ``behind``, of which nothing but ``keys`` can be seen and used.
+
+    Terraform forwards its agent to every machine that it connects to, so root there could use
+    whatever it holds (https://developer.hashicorp.com/terraform/language/resources/provisioners/connection).
+    """
+
+    def __init__(self, socket: Path, behind: str, keys: Sequence[PublicKey]) -> None:
+        super().__init__(socket)
+        with sockets.socket(sockets.AF_UNIX) as listening, open(os.devnull, "wb") as nowhere:
+            listening.bind(str(socket))
+            listening.listen()
+            self._child = process.start(
+                [sys.executable, "-I", "-S", relay.__file__, str(listening.fileno()), behind]
+                + [key.blob for key in keys],
+                env=process.environment(),
+                stdin=self._reader,
+                pass_fds=[listening.fileno()],
+                output=nowhere,
+            )
+        os.close(self._reader)
