@@ -16,6 +16,7 @@ from barehub import engine, process, session, sources
 from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
+from barehub.terraform import plugins
 from barehub.vault import identity, sops
 from barehub.vault.identity import keychain
 
@@ -109,6 +110,19 @@ def _keyring(project: Project) -> Check:
     )
 
 
+def _providers(project: Project) -> Check:
+    try:
+        found = plugins.mirror()
+    except ToolError as error:
+        return Check("providers", "missing", error.problem, error.hints[0])
+    cached = f"what a registry gives is kept in {plugins.cache() / 'plugins'}"
+    if found is None:
+        return Check("providers", "ok", f"{cached}; there is no folder of providers")
+    names = dict.fromkeys(address.partition("/")[2] for address in found.providers())
+    has = ", ".join(names) or "nothing"
+    return Check("providers", "ok", f"{found.folder} has {has}; {cached}")
+
+
 def _memory(project: Project) -> Check:
     try:
         home = session.home()
@@ -170,5 +184,6 @@ CHECKS: tuple[Callable[[Project], Check], ...] = (
     _keyring,
     _memory,
     _container,
+    _providers,
     _network,
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import socket
 
-from barehub import keys
+from barehub import fetching, keys
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
 from barehub.project import NAME, STAGES, Instance, Project
 from barehub.run import Run
+from barehub.terraform import plugins
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
 from barehub.vault import generate
@@ -103,7 +104,11 @@ def start_agent(run: Run) -> None:
 
 def fetch_modules(run: Run) -> None:
     """Let Terraform fetch the recipe's modules and providers."""
-    terraform_of(run).init()
+    configured = plugins.configure(run.project.terraform, run.session.folder, run.env)
+    if configured.notice:
+        console.warn(configured.notice)
+    run.env |= configured.env
+    fetching.fetch(run, terraform_of(run), configured.mirror)
 
 
 def complete_recipe(run: Run) -> None:

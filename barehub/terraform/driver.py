@@ -22,6 +22,7 @@ from barehub.errors import NotReadyError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
+from barehub.terraform import plugins
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
@@ -38,6 +39,7 @@ FED = ("plan", "import")
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
+    "providers lock": "noting hashes of providers",
     "plan": "planning",
     "apply": "applying",
     "import": "importing",
@@ -109,7 +111,24 @@ class Terraform:
         if refusal := explain(said):
             fixes = (fix.replace("/NAME/", f"/{self.folder.name}/") for fix in refusal.fixes)
             return TerraformError(refusal.problem, *fixes)
-        return TerraformError("terraform init failed", f"cd {self.folder} && terraform init")
+        advice = plugins.hints(said, self.folder) or [f"cd {self.folder} && terraform init"]
+        return TerraformError("terraform init failed", *advice)
+
+    def lock_providers(
+        self, addresses: Sequence[str], platforms: Sequence[str], mirror: Path | None
+    ) -> bool:
+        """Have the lock file know the builds of providers for ``platforms``, from their registry or
+        a ``mirror``; whether all of them are there.
+        """
+        code, _ = self._run(
+            "providers",
+            "providers lock",
+            *addresses,
+            platform=list(platforms),
+            fs_mirror=mirror,
+            no_color=FLAG,
+        )
+        return code == 0
 
     def plan(
         self, label: str, *, target: str = "", replace: str = "", destroy: bool = False
@@ -255,7 +274,7 @@ class Terraform:
 
     def _watch(self, label: str, command: str, argv: list[str]) -> tuple[int, Progress]:
         progress = Progress(self.notice, console.stream)
-        log = self.scratch / f"{self._runs}-{label}-{command}.log"
+        log = self.scratch / f"{self._runs}-{label}-{command.replace(' ', '-')}.log"
         self._runs += 1
         with log.open("wb") as output, log.open("rb") as tail, self.interruptions.held():
             child = process.start(

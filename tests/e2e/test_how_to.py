@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import registry
 from endpoints import HOST, Servers, modern, routes
 from sshd import Sshd, keygen, repository
 
@@ -274,6 +275,12 @@ def test_ssh_keys(here: Machine, tmp_path: Path) -> None:
         server.close()
     assert "demo: 127.0.0.1 takes ed25519 SHA256:" in said
     assert "(team@example), from the vault" in said
+
+
+def test_closed_networks(here: Machine, tmp_path: Path) -> None:
+    here.env["FOLDER"] = str(registry.fill(tmp_path / "providers", "linux_amd64"))
+    said = "".join(here.run(script) for _, script in blocks("closed-networks.md"))
+    assert f"providers  {tmp_path}/providers has acme/thing; " in said
 
 
 def test_every_page_is_run() -> None:

@@ -1,0 +1,83 @@
+"""The step that fetches a recipe's modules and providers, and keeps the hashes of the latter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from barehub.console import console
+from barehub.lock import Holder, Lock
+from barehub.run import Run
+from barehub.terraform import plugins
+from barehub.terraform.driver import Terraform
+from barehub.terraform.plugins import Mirror
+
+LABEL = "providers"
+
+
+def fetch(run: Run, terraform: Terraform, mirror: Mirror | None) -> None:
+    """Let Terraform fetch modules and providers.
+
+    The lock file beside the recipe then has the hashes of each new provider for all of
+    :data:`~barehub.terraform.plugins.PLATFORMS`, as far as they can be had.
+
+    :raises TerraformError: with what Terraform said.
+    """
+    before = plugins.locked(terraform.folder)
+    with _alone(run) as fds:
+        own, terraform.fds = terraform.fds, (*terraform.fds, *fds)
+        terraform.init()
+        terraform.fds = own
+    now = plugins.locked(terraform.folder)
+    new = [address for address, version in now.items() if before.get(address) != version]
+    if not new:
+        return
+    inside = [address for address in new if mirror and address in mirror.providers()]
+    outside = [address for address in new if address not in inside]
+    lacking = _hashed(terraform, outside, plugins.PLATFORMS)
+    if mirror and inside:
+        has = set.intersection(*(mirror.platforms(address, now[address]) for address in inside))
+        built = [platform for platform in plugins.PLATFORMS if platform in has]
+        lacking += _hashed(terraform, inside, built, mirror)
+        lacking += [platform for platform in plugins.PLATFORMS if platform not in has]
+    _tell(run, lacking)
+
+
+def _hashed(
+    terraform: Terraform,
+    addresses: Sequence[str],
+    platforms: Sequence[str],
+    mirror: Mirror | None = None,
+) -> list[str]:
+    """Have the lock file know ``addresses`` for ``platforms``; those for which it cannot be."""
+    place = mirror.folder if mirror else None
+    if not addresses or terraform.lock_providers(addresses, platforms, place):
+        return []
+    return [one for one in platforms if not terraform.lock_providers(addresses, [one], place)]
+
+
+def _tell(run: Run, lacking: Sequence[str]) -> None:
+    file = run.project.relative(run.instance.folder / plugins.LOCK_FILE)
+    if lacking:
+        named = ", ".join(one for one in plugins.PLATFORMS if one in lacking)
+        console.warn(f"{file} has no hashes for {named}: no builds of all providers were found")
+    else:
+        console.step(LABEL, f"hashes for Linux and macOS are in {file}: it belongs in git")
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[tuple[int, ...]]:
+    """No other run of this person fetches meanwhile: Terraform's cache of plugins bears only one
+    (https://developer.hashicorp.com/terraform/cli/config/config-file#provider-plugin-cache)."""
+    lock = Lock(plugins.cache() / "plugins.lock")
+    lock.path.parent.mkdir(parents=True, exist_ok=True)
+    with console.working(LABEL) as work:
+        while holder := lock.acquire(Holder.me("fetch")):
+            work.now(f"waiting for {holder}")
+            run.interruptions.check()
+            time.sleep(0.1)
+    try:
+        yield lock.fds
+    finally:
+        lock.release()
