@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from barehub.tasks import clouds, instance, recipe, vault
+from barehub.tasks.new import new
 from barehub.tasks.verb import (
     CONTAINER,
     NAME,
@@ -278,6 +279,7 @@ def _help_first() -> None:
 
 _help_first()
 namespace = Collection(
+    new,
     spawn,
     verify,
     teardown,

@@ -196,7 +196,7 @@ class Console:
         """
         if not self.interactive:
             raise UsageError(f"there is no terminal to ask on: {question}", hint)
-        if self._answer(question) != expected:
+        if self.line(question) != expected:
             raise UsageError("nothing was done: the answer was something else", hint)
 
     def ask(self, question: str, choices: Sequence[str]) -> str:
@@ -204,12 +204,16 @@ class Console:
 
         :raises UsageError: something else was typed.
         """
-        answer = self._answer(question)
+        answer = self.line(question)
         if answer not in choices:
             raise UsageError(f"{answer!r} is none of them", f"choose one of: {', '.join(choices)}")
         return answer
 
-    def _answer(self, question: str) -> str:
+    def line(self, question: str) -> str:
+        """A line that the person types, perhaps an empty one; the caller sees that one is there.
+
+        :raises UsageError: the terminal was closed.
+        """
         self._write(self.err, f"{question} ", end="")
         line = ""
         try:
@@ -217,6 +221,8 @@ class Console:
         finally:
             if not line.endswith("\n"):  # Ctrl-C, Ctrl-D: what follows begins on a line of its own
                 self._write(self.err, "")
+        if not line:
+            raise UsageError("nothing was done: there was no answer")
         return line.strip()
 
     def secret(self, key: str) -> str:

@@ -25,14 +25,14 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
+from barehub import creation, image, process, session
 from barehub import engine as engines
-from barehub import image, process, session
 from barehub.console import console
 from barehub.engine import Box, Engine
 from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
 from barehub.inside import Letter
 from barehub.lock import Lock
-from barehub.preparation import begin_vault, make_values, prepare_recipe
+from barehub.preparation import begin_vault, make_values
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Session
@@ -105,7 +105,7 @@ def run(project: Project, wish: Wish, interruptions: Interruptions) -> None:
         )
         try:
             with interruptions.allowed():
-                letter, instance = _prepared(project, wish, own)
+                letter, instance = _prepared(project, wish, own, interruptions)
                 made = image.ready(engine, project, own.folder, interruptions)
             box = _box(project, wish, instance, made, own)
             code = _Outside(engine, box, own, instance).run(wish, letter)
@@ -132,11 +132,13 @@ def _see_places(project: Project, wish: Wish) -> None:
             )
 
 
-def _prepared(project: Project, wish: Wish, own: Session) -> tuple[Letter, Instance | None]:
+def _prepared(
+    project: Project, wish: Wish, own: Session, interruptions: Interruptions
+) -> tuple[Letter, Instance | None]:
     """What may only be done outside, and what the command inside must be told."""
     vault = Vault(project.root, own.folder)
     if wish.command == "spawn":
-        instance = prepare_recipe(project, wish.name, wish.recipe)
+        instance = creation.instance(project, wish.name, wish.recipe, interruptions)
         begin_vault(vault)
         recipe = Recipe(instance, hcl.parse(instance.recipe))
         make_values(project, vault, recipe, vault.read(instance.name))

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from barehub import clouds, leftovers
+from barehub import clouds, creation, leftovers
 from barehub import run as runs
 from barehub.cloud.search import Found
 from barehub.console import console
@@ -19,7 +19,6 @@ from barehub.preparation import (
     fetch_modules,
     make_vault,
     open_state,
-    prepare_recipe,
     read_recipe,
     read_secrets,
     start_agent,
@@ -72,7 +71,7 @@ def spawn(
     """
     threading.Thread(target=_warm_up, daemon=True).start()
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
-    instance = prepare_recipe(project, name, recipe)
+    instance = creation.instance(project, name, recipe, interruptions)
     steps: Sequence[Step] = (
         *PREPARATION,
         recover,

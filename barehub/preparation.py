@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 
 from barehub import fetching, keys
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
-from barehub.project import NAME, STAGES, Instance, Project
+from barehub.project import NAME, STAGES, Project
 from barehub.run import Run
 from barehub.terraform import plugins
 from barehub.terraform import recipe as recipes
@@ -19,40 +18,6 @@ from barehub.vault.store import Secrets, Vault
 
 LOCAL_DOMAIN = re.compile(rf"({NAME.pattern}\.)+localhost")
 """RFC 6761, 6.3: what the module dns/local takes: a name below localhost."""
-
-
-def prepare_recipe(project: Project, name: str, recipe: str | None) -> Instance:
-    """The instance, with ``instances/<name>/main.tf`` made from a recipe when it has none.
-
-    :raises RecipeError: there is neither an instance nor a recipe to make it from.
-    """
-    instance = project.instance(name)
-    known = sorted(path.stem for path in project.recipes.glob("*.tf"))
-    if instance.recipe.exists() and (recipe is None or recipe in known):
-        return instance
-    if recipe is None:
-        project.existing(name, f"invoke spawn --name {name} --recipe local")
-    if recipe not in known:
-        raise RecipeError(
-            f"there is no recipe {recipe!r} in {project.relative(project.recipes)}",
-            f"choose one of: {', '.join(known)}",
-        )
-    text = (project.recipes / f"{recipe}.tf").read_text()
-    text = text.replace("instance-name", name)
-    text = re.sub(r"(?m)^(\s*port\s*=\s*)8443$", rf"\g<1>{_free_port()}", text)
-    instance.folder.mkdir(parents=True, exist_ok=True)
-    unborn = instance.folder / ".main.tf.new"
-    unborn.write_text(text)
-    unborn.replace(instance.recipe)
-    console.step("recipe", f"{project.relative(instance.recipe)}, from the recipe {recipe!r}")
-    return instance
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def read_recipe(run: Run) -> None:
