@@ -14,6 +14,7 @@ from barehub import asking, keys, process, session
 from barehub.console import console
 from barehub.draft import Draft
 from barehub.errors import RecipeError, UsageError
+from barehub.offers import Offers
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Session
@@ -121,7 +122,8 @@ def _chosen(
     values = draft.given(given)
     wanted = [a for a in draft.open_arguments(secrets, held.authorized()) if a not in values]
     if (wanted or not given) and console.interactive:
-        typed = _asked(draft, own, wanted, values)
+        offers = Offers(secrets.environment, interruptions.polled)
+        typed = _asked(draft, own, offers, wanted, values)
     elif wanted:
         raise _missing(draft, wanted)
     else:
@@ -136,9 +138,13 @@ def _chosen(
 
 
 def _asked(
-    draft: Draft, own: Session, wanted: Sequence[Argument], values: dict[Argument, str]
+    draft: Draft,
+    own: Session,
+    offers: Offers,
+    wanted: Sequence[Argument],
+    values: dict[Argument, str],
 ) -> dict[str, str]:
-    """Ask for ``wanted``; adds to ``values``.
+    """Ask for ``wanted``, and for what a cloud has a list of; adds to ``values``.
 
     An argument of several modules is asked for once.
 
@@ -146,8 +152,10 @@ def _asked(
     """
     typed: dict[str, str] = {}
     asked: dict[str, list[Argument]] = {}
-    for argument in wanted:
-        asked.setdefault(argument.name, []).append(argument)
+    for argument in draft.arguments():
+        chosen = argument in values or not argument.default
+        if argument in wanted or (not chosen and offers.of(argument.name)):
+            asked.setdefault(argument.name, []).append(argument)
     for name, arguments in asked.items():
         first = arguments[0]
         if first.secret:
@@ -160,7 +168,7 @@ def _asked(
                 draft.check({argument: value}, own.folder)
             return value
 
-        answer = asking.ask(first, (), accept)
+        answer = asking.ask(first, offers.of(name), accept)
         values.update(dict.fromkeys(arguments, answer))
     return typed
 
