@@ -21,6 +21,7 @@ import registry
 from endpoints import HOST, Servers, modern, routes
 from sshd import Sshd, keygen, repository
 
+from . import slow_cloud
 from .boxed import boxed
 from .clones import with_drivers
 from .conftest import INVOKE, ROOT, Cli
@@ -149,6 +150,24 @@ def test_move_from_git_crypt(here: Machine, tmp_path: Path) -> None:
     assert "variables.hub_token: CANARY-d" in shown
     assert "variables.hub_token (main.tf)" in (here.root / "reissue.md").read_text()
     assert "CANARY" not in here.run("git show")
+
+
+def test_import_recipe(here: Machine, tmp_path: Path) -> None:
+    old, keys = tmp_path / "old" / "my-hub", tmp_path / "my-keys"
+    for folder in (old, keys):
+        folder.mkdir(parents=True)
+    slow_cloud.make(old)
+    recipe = old / "main.tf"
+    recipe.write_text(recipe.read_text().replace('"<vault>"', '"CANARY-g"'))
+    (old / "def-openrc.sh").write_text("export OS_USERNAME=me OS_PASSWORD=$OS_PASSWORD_INPUT\n")
+    here.run(
+        f"cd {old} && terraform init > log && terraform apply -auto-approve > log\n"
+        f"ssh-keygen -q -t ed25519 -N '' -f {keys}/id_rsa"
+    )
+    said = here.run("\n".join(script for _, script in blocks("import-recipe.md")))
+    assert "terraform would change nothing" in said and "nothing stands in the way" in said
+    assert "rm ../old/my-hub/terraform.tfstate\n" in said and "rm ../my-keys/id_rsa\n" in said
+    assert "CANARY" not in said + here.run("git show")
 
 
 def test_guard_and_merge(here: Machine) -> None:

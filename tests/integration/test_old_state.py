@@ -108,8 +108,13 @@ def test_with_nothing_in_it(tmp_path: Path, tool: Tool, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [f"{CANARY}", "[]", '{"version": "4", "serial": 1}', '{"version": 4}']
-    + [json.dumps({**V3, "modules": CANARY})],
+    [
+        CANARY,
+        "[]",
+        '{"version": "4", "serial": 1}',
+        '{"version": 4}',
+        json.dumps({**V3, "modules": CANARY}),
+    ],
 )
 def test_what_is_none_is_refused_without_telling_it(tmp_path: Path, tool: Tool, text: str) -> None:
     with pytest.raises(TerraformError) as caught:
