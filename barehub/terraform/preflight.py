@@ -17,7 +17,7 @@ from barehub import suspicion
 from barehub.errors import RecipeError
 from barehub.finding import ERROR, WARNING, Finding
 from barehub.project import STAGES
-from barehub.terraform.hcl import named
+from barehub.terraform.hcl import Block, named
 from barehub.terraform.ignored import ignored
 from barehub.terraform.module import Module
 from barehub.terraform.recipe import Recipe, is_open
@@ -128,7 +128,8 @@ class _Look:
             )
         for name, value in given.items():
             if name in module.variables and is_open(value) and not self._filled(call, name):
-                yield self._placeholder(f"{call}: {name}", name, self.recipe.where(call, name))
+                where = self.recipe.where(call, name)
+                yield self._placeholder(f"{call}: {name}", name, where, _plain(module, name, value))
 
     def _unknown(self, call: str, name: str, choices: Collection[str]) -> Finding:
         near = list(dict.fromkeys(difflib.get_close_matches(name, list(choices), cutoff=0.6)))
@@ -163,7 +164,7 @@ class _Look:
         if near:
             yield f"the vault has variables.{near[0]}: is it that?"
         variable = module.variables[name]
-        if suspicion.named(name) or variable.get("sensitive") in (True, "true"):
+        if _is_secret(name, variable):
             yield f'{name} = "<vault>"   # and: {self._set(name)}'
         else:
             told = " ".join(str(variable.get("description") or "").split())
@@ -175,10 +176,11 @@ class _Look:
             return True
         return call in STAGES and name in self.known.values
 
-    def _placeholder(self, what: str, name: str, where: str) -> Finding:
+    def _placeholder(self, what: str, name: str, where: str, plain: bool = False) -> Finding:
+        """:param plain: the value need not be a secret, and may stand in the recipe."""
         values = self.known.values or {}
         near = difflib.get_close_matches(name, list(values), n=1, cutoff=0.75)
-        fixes = [self._set(name)]
+        fixes = [f"write it there, or: {self._set(name)}" if plain else self._set(name)]
         if near:
             fixes.append(f"the vault has variables.{near[0]}: is it that?")
         message = f"{what} is a placeholder for which the vault has nothing"
@@ -316,6 +318,15 @@ def _before(call: str, calls: Collection[str]) -> list[str]:
     if call in STAGES:
         return [stage for stage in STAGES[: STAGES.index(call)] if stage in calls]
     return [other for other in calls if other != call]
+
+
+def _is_secret(name: str, variable: Block) -> bool:
+    return suspicion.named(name) or variable.get("sensitive") in (True, "true")
+
+
+def _plain(module: Module, name: str, value: Any) -> bool:
+    """Whether a placeholder may as well be replaced in the recipe: it does not say "<vault>"."""
+    return "vault" not in str(value) and not _is_secret(name, module.variables[name])
 
 
 def _secret(name: str, text: str) -> bool:
