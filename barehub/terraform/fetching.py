@@ -9,7 +9,7 @@ from barehub.finding import ERROR, Finding
 from barehub.ssh.refusal import explain
 from barehub.terraform.preflight import instead
 from barehub.terraform.recipe import Recipe
-from barehub.terraform.source import GIT, LOCAL
+from barehub.terraform.source import GIT, LOCAL, without_password
 
 _BOX = re.compile(r"^[│╷╵ ]+|\s+$", re.MULTILINE)
 _DIAGNOSTIC = re.compile(r"^Error: ", re.MULTILINE)
@@ -31,6 +31,7 @@ def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
 
     :param said: by `terraform get`; empty when it did well, or did not have to run.
     """
+    said = without_password(said)
     told = [_BOX.sub("", part) for part in _DIAGNOSTIC.split(said)[1:]]
     found = {}
     for name in recipe.calls:

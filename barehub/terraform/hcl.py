@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from barehub.errors import RecipeError
 
 Block = dict[str, Any]
+
+INSERTED = re.compile(r"\$\{(.*?)\}", re.DOTALL)
+"""An expression in a text, which is how python-hcl2 writes those that stand alone, too."""
 
 _loading = threading.Lock()
 
@@ -56,3 +60,21 @@ def named(content: Block, kind: str) -> Iterable[tuple[str, Block]]:
     """The blocks of one ``kind`` with a single label, by that."""
     for block in content.get(kind, []):
         yield from block.items()
+
+
+def leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every text in ``value`` with the name of the argument or the key that it is for."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(str(key), item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(name, item)
+    elif isinstance(value, str):
+        yield name, value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in ``value``."""
+    for _, text in leaves("", value):
+        yield text

@@ -15,19 +15,14 @@ from typing import Any
 
 from barehub import suspicion
 from barehub.errors import RecipeError
-from barehub.finding import ERROR, WARNING, Finding
+from barehub.finding import ERROR, Finding
 from barehub.project import STAGES
-from barehub.terraform.hcl import Block, named
-from barehub.terraform.ignored import ignored
+from barehub.terraform import doubts
+from barehub.terraform.hcl import INSERTED, Block, named, texts
 from barehub.terraform.module import Module
-from barehub.terraform.recipe import Recipe, is_open
-from barehub.terraform.source import GIT, REGISTRY
-
-META = ("source", "version", "providers", "count", "for_each", "depends_on", "lifecycle")
-"""Arguments of a module call that are Terraform's own."""
+from barehub.terraform.recipe import META, Recipe, is_open
 
 _REFERENCE = re.compile(r"\bmodule\.([\w-]+)(?:\[[^\]]*\])?\.([\w-]+)")
-_INSERTED = re.compile(r"\$\{(.*?)\}", re.DOTALL)
 
 _OLD_SYNTAX = re.compile(
     r"""^[ \t]*type[ \t]*=[ \t]*"(?:list|map)"|^[ \t]*(?:vars|triggers)[ \t]*\{""", re.MULTILINE
@@ -79,11 +74,7 @@ class _Look:
             yield from self._arguments(call, module)
         yield from self._outputs()
         yield from self._variables()
-        for call in self.recipe.calls:
-            yield from self._pin(call)
-        yield from self._literals()
-        for call, module in self.modules.items():
-            yield from self._ignored(call, module)
+        yield from doubts.findings(self.recipe, self.modules)
 
     def _module(self, call: str) -> Iterator[Finding]:
         if call in self.unfetched:
@@ -165,7 +156,7 @@ class _Look:
             yield f"the vault has variables.{near[0]}: is it that?"
         variable = module.variables[name]
         if _is_secret(name, variable):
-            yield f'{name} = "<vault>"   # and: {self._set(name)}'
+            yield f'{name} = "<vault>"   # and: {self.recipe.setting(name)}'
         else:
             told = " ".join(str(variable.get("description") or "").split())
             yield f"{name} = …" + (f"   # {told}" if told else "")
@@ -180,25 +171,26 @@ class _Look:
         """:param plain: the value need not be a secret, and may stand in the recipe."""
         values = self.known.values or {}
         near = difflib.get_close_matches(name, list(values), n=1, cutoff=0.75)
-        fixes = [f"write it there, or: {self._set(name)}" if plain else self._set(name)]
+        fixes = [
+            f"write it there, or: {self.recipe.setting(name)}"
+            if plain
+            else self.recipe.setting(name)
+        ]
         if near:
             fixes.append(f"the vault has variables.{near[0]}: is it that?")
         message = f"{what} is a placeholder for which the vault has nothing"
         return Finding("placeholder.unfilled", ERROR, message, where, tuple(fixes))
 
-    def _set(self, name: str) -> str:
-        return f"invoke vault.set variables.{name} --name {self.name}"
-
     def _outputs(self) -> Iterator[Finding]:
         """References to what no module gives."""
         told = set()
-        for text in _texts(self.recipe.content):
-            inserted = " ".join(_INSERTED.findall(text))
+        for text in texts(self.recipe.content):
+            inserted = " ".join(INSERTED.findall(text))
             for call, output in _REFERENCE.findall(inserted):
                 if (call, output) in told:
                     continue
                 told.add((call, output))
-                where = self._line_of(rf"\bmodule\.{re.escape(call)}(\[[^\]]*\])?\.{output}\b")
+                where = self.recipe.find(rf"\bmodule\.{re.escape(call)}(\[[^\]]*\])?\.{output}\b")
                 if call not in self.recipe.calls:
                     near = difflib.get_close_matches(call, self.recipe.calls)
                     fixes = (f"did you mean module.{near[0]}?",) if near else ()
@@ -226,78 +218,12 @@ class _Look:
         for name, block in named(self.recipe.content, "variable"):
             if self.known.values is None or name in self.known.values:
                 continue
-            where = self._line_of(rf'^\s*variable\s+"?{re.escape(name)}\b')
+            where = self.recipe.find(rf'^\s*variable\s+"?{re.escape(name)}\b')
             if "default" not in block:
                 message = f"variable {name} has no default, and the vault has nothing for it"
-                yield Finding("variable.unset", ERROR, message, where, (self._set(name),))
+                yield Finding("variable.unset", ERROR, message, where, (self.recipe.setting(name),))
             elif is_open(block["default"]):
                 yield self._placeholder(f"variable {name}", name, where)
-
-    def _pin(self, call: str) -> Iterator[Finding]:
-        source = self.recipe.source(call)
-        if source.pinned:
-            return
-        if source.kind == GIT:
-            what = f"follows {source.ref}" if source.ref else "follows the default branch"
-            what += ", which may be moved to other code at any time"
-            fix = (
-                f"source = …?ref=COMMIT, all 40 digits: git ls-remote {source.repository} "
-                f"{source.ref or 'HEAD'}"
-            )
-        elif source.kind == REGISTRY:
-            what = f"takes any version{f' {source.version}' if source.version else ''}"
-            fix = 'version = "1.2.3", exactly one'
-        else:
-            what, fix = "takes whatever is there", "source = …?checksum=sha256:…"
-        where = self.recipe.where(call, "source")
-        yield Finding("source.unpinned", WARNING, f"{call}: its source {what}", where, (fix,))
-
-    def _literals(self) -> Iterator[Finding]:
-        """Secrets that stand in the recipe."""
-        for call, arguments in self.recipe.calls.items():
-            for name, value in arguments.items():
-                if not any(_secret(key, text) for key, text in _leaves(name, value)):
-                    continue
-                where, what = self.recipe.where(call, name), f"{call}: {name}"
-                if name in META:
-                    fix = "take it out: git gets its password from a helper, or from the ssh key"
-                elif call in STAGES:
-                    fix = f'{name} = "<vault>"   # and: {self._set(name)}'
-                else:
-                    fix = f"{name} = var.{name}   # declare that, and: {self._set(name)}"
-                yield self._literal(what, where, fix)
-        rest = {kind: blocks for kind, blocks in self.recipe.content.items() if kind != "module"}
-        for kind, blocks in rest.items():
-            for name, text in _leaves("", blocks):
-                if _secret(name, text):
-                    where = self._line_of(rf"^\s*{re.escape(name)}\s*=", rf'"{re.escape(text)}"')
-                    fix = f"{name} = var.{name}   # declare that, and: {self._set(name)}"
-                    yield self._literal(f"{kind}: {name}", where, fix)
-
-    def _literal(self, what: str, where: str, fix: str) -> Finding:
-        reissue = "reissue it if the file was ever committed or shared"
-        return Finding(
-            "secret.literal", WARNING, f"{what} is a secret in clear", where, (fix, reissue)
-        )
-
-    def _ignored(self, call: str, module: Module) -> Iterator[Finding]:
-        given = [name for name in self.recipe.calls[call] if name in module.variables]
-        for name, template in ignored(module, given).items():
-            through = f" (it is handed to {template}, which does not use it)" if template else ""
-            yield Finding(
-                "argument.ignored",
-                WARNING,
-                f"{call}: its module makes nothing of {name}{through}",
-                self.recipe.where(call, name),
-                (f"do not count on {name}: what the module does is the same without it",),
-            )
-
-    def _line_of(self, *patterns: str) -> str:
-        for pattern in patterns:
-            if found := re.search(pattern, self.recipe.text, re.MULTILINE):
-                line = self.recipe.text.count("\n", 0, found.end()) + 1
-                return f"{self.recipe.shown}:{line}"
-        return self.recipe.shown
 
 
 def instead(source: str) -> tuple[str, ...]:
@@ -327,25 +253,3 @@ def _is_secret(name: str, variable: Block) -> bool:
 def _plain(module: Module, name: str, value: Any) -> bool:
     """Whether a placeholder may as well be replaced in the recipe: it does not say "<vault>"."""
     return "vault" not in str(value) and not _is_secret(name, module.variables[name])
-
-
-def _secret(name: str, text: str) -> bool:
-    # the expression in ${…} is no literal; what stands around it is
-    return suspicion.secret(name, _INSERTED.sub("", text))
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Every text in ``value`` with the name of the argument or the key that it is for."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(str(key), item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(name, item)
-    elif isinstance(value, str):
-        yield name, value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    for _, text in _leaves("", value):
-        yield text

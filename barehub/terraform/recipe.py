@@ -37,6 +37,9 @@ OUTPUTS = {
 }
 """What barehub wants to know of each module, where the module tells it."""
 
+META = ("source", "version", "providers", "count", "for_each", "depends_on", "lifecycle")
+"""Arguments of a module call that are Terraform's own."""
+
 _CALL = re.compile(r'^[ \t]*module[ \t]+"?(?P<name>[\w-]+)"?', re.MULTILINE)
 _BLOCK = re.compile(r"^[a-z]\w*\b[^=\n]*\{", re.MULTILINE)
 
@@ -66,6 +69,18 @@ class Recipe:
     def where(self, module: str, argument: str = "") -> str:
         """``instances/x/main.tf:12``: the call of a module, or the line of an argument in it."""
         return f"{self.shown}:{self._line(module, argument)}"
+
+    def find(self, *patterns: str) -> str:
+        """The same for the first line that one of ``patterns`` is found in."""
+        for pattern in patterns:
+            if found := re.search(pattern, self.text, re.MULTILINE):
+                line = self.text.count("\n", 0, found.end()) + 1
+                return f"{self.shown}:{line}"
+        return self.shown
+
+    def setting(self, name: str) -> str:
+        """The command that puts a value of the recipe into the vault."""
+        return f"invoke vault.set variables.{name} --name {self.instance.name}"
 
     @cached_property
     def own_variables(self) -> set[str]:

@@ -47,10 +47,11 @@ class Source:
 
     @property
     def repository(self) -> str:
-        """A git source without what Terraform puts around it: what ``git ls-remote`` takes."""
+        """A git source without what Terraform puts around it: what ``git ls-remote`` takes. A
+        password that may stand in it is left out."""
         address = self.text.partition("?")[0].removeprefix("git::")
         scheme, mark, rest = address.rpartition("://")
-        base = f"{scheme}{mark}{rest.partition('//')[0]}"
+        base = without_password(f"{scheme}{mark}{rest.partition('//')[0]}", "")
         return f"https://{base}" if base.startswith(("github.com/", "bitbucket.org/")) else base
 
     @property
@@ -76,7 +77,7 @@ class Source:
     @property
     def shown(self) -> str:
         """The source without a password that may stand in it."""
-        return _PASSWORD.sub("…@", self.text)
+        return without_password(self.text)
 
     def same(self, other: str) -> bool:
         """Whether ``other`` is this source as Terraform writes it into its manifest."""
@@ -90,3 +91,8 @@ class Source:
         if self.kind == REGISTRY:
             return bool(_EXACT.fullmatch(self.version.strip()))
         return self.kind == LOCAL or "://" not in self.text or "checksum=" in self.text
+
+
+def without_password(text: str, mark: str = "…@") -> str:
+    """``text`` with ``mark`` for a password, or a token, in the addresses in it."""
+    return _PASSWORD.sub(mark, text)

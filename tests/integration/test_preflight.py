@@ -222,6 +222,21 @@ def test_a_secret_in_clear_is_named_and_not_told(world: World) -> None:
     text = RECIPE + 'locals {\n  api_token = "CANARY-in-clear"\n}\n'
     found = _only(world.look(text), "secret.literal", WARNING)
     assert found.where == "instances/demo/main.tf:23" and "CANARY" not in str(found)
+    text = RECIPE + 'variable "api_token" {\n  default = "CANARY-in-clear"\n}\n'
+    found = _only(world.look(text), "secret.literal", WARNING)
+    assert found.message == "variable: api_token is a secret in clear"
+    assert found.where == "instances/demo/main.tf:23"
+
+
+def test_a_password_in_a_source_is_named_and_not_told(world: World) -> None:
+    text = RECIPE.replace(
+        "git::file://MODULES//dns?", "git::https://me:CANARY-pw@127.0.0.1:1/x//dns?"
+    )
+    found = world.look(text)
+    assert {one.id for one in found} == {"module.unfetched", "secret.literal"}
+    assert "CANARY" not in str(found)
+    text = text.replace("//dns?ref=COMMIT", "//dns")
+    assert "CANARY" not in str(world.look(text))
 
 
 def test_a_module_for_terraform_0_11(world: World) -> None:
