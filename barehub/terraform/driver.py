@@ -18,7 +18,7 @@ import python_terraform
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import NotReadyError, TerraformError
+from barehub.errors import NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
@@ -35,7 +35,10 @@ NOT_YET = ("Invalid for_each argument", "Invalid count argument")
 
 FED = ("plan", "import")
 """Commands that are given the variables. What an apply starts inherits all that it has."""
-
+_UNBUILT = re.compile(
+    r"Provider (\S+) (\S+) does not have a[\s│]+package available for your current"
+    r"[\s│]+platform,[\s│]+(\w+)"
+)
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
@@ -100,10 +103,17 @@ class Terraform:
     def init(self) -> None:
         """Fetch modules and providers.
 
+        :raises RecipeError: a provider was not built for this machine.
         :raises TerraformError: with what Terraform said.
         """
         code, progress = self._run("recipe", "init", input=False, no_color=FLAG)
         if code != 0:
+            if unbuilt := _UNBUILT.search(" ".join(progress.raw)):
+                raise RecipeError(
+                    f"the provider {unbuilt[1]} {unbuilt[2]} has no build for {unbuilt[3]}",
+                    f"{self.tool.name} -chdir={self.folder} providers   # who needs it",
+                    "run it on another machine, or use a version of the module that does without",
+                )
             self._show(progress)
             raise self._not_fetched("\n".join(progress.raw))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,24 @@ def test_the_same_again_changes_nothing(cli: Cli, old: Path) -> None:
     result = _import(cli, old)
     assert result.code == 0 and "all of it was there already" in result.err, result
     assert _contents(cli.root / "secrets") | _contents(cli.instance("old-hub")) == before
+
+
+@pytest.mark.parametrize("seconds", [0.35, 0.6, 0.9])
+def test_what_a_kill_cuts_short_the_next_import_completes(
+    cli: Cli, old: Path, seconds: float, runtime_dir: Path
+) -> None:
+    child = cli.start("import-recipe", str(old))
+    time.sleep(seconds)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    instance = cli.instance("old-hub")
+    if (instance / "main.tf").exists():
+        assert (instance / "terraform.tfstate.sops").exists(), "the state comes before the recipe"
+    result = _import(cli, old)
+    assert result.code == 0, result
+    assert unseal(instance / "terraform.tfstate.sops") == _plain(old)
+    assert _values(cli)["variables.docker_password"] == f"{CANARY}-docker"
+    assert holding(CANARY, cli.root, runtime_dir) == []
 
 
 def test_what_is_imported_can_be_torn_down(cli: Cli, old: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from barehub import process
 from barehub.console import console
-from barehub.errors import BarehubError, Interrupted, NotReadyError, TerraformError
+from barehub.errors import BarehubError, Interrupted, NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.terraform import deadline
@@ -302,3 +302,17 @@ def test_a_sleeping_machine_costs_nothing(bench_of: Callable[[str], Bench]) -> N
     bench.up()
     sleeper.wait()
     assert not bench.terraform.plan("rest")[1].planned
+
+
+def test_a_provider_that_nobody_built_for_this_machine_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (bench.folder / "more.tf").write_text('data "template_file" "x" { template = "x" }\n')
+    built = tmp_path / "mirror/registry.terraform.io/hashicorp/template/2.2.0/plan9_mips"
+    built.mkdir(parents=True)
+    (built / "terraform-provider-template_v2.2.0").write_text("")
+    config = tmp_path / "rc"
+    mirror = f'filesystem_mirror {{\n    path = "{tmp_path}/mirror"\n  }}'
+    config.write_text(f"provider_installation {{\n  {mirror}\n}}\n")
+    bench.terraform.env["TF_CLI_CONFIG_FILE"] = str(config)
+    with pytest.raises(RecipeError, match=r"hashicorp/template v2\.2\.0 has no build for [a-z]+_"):
+        bench.terraform.init()
