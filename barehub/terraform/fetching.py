@@ -14,10 +14,13 @@ from barehub.terraform.source import GIT, LOCAL, without_password
 _BOX = re.compile(r"^[│╷╵ ]+|\s+$", re.MULTILINE)
 _DIAGNOSTIC = re.compile(r"^Error: ", re.MULTILINE)
 _TELLING = re.compile(
-    r"fatal: .*|.*(?:Permission denied|Connection refused|Could not resolve|not found|timed out"
-    r"|Host key verification failed|No route to host|no such|does not exist|Could not find).*",
-    re.IGNORECASE,
+    r"fatal: |Permission denied|Connection refused|Could not resolve|timed out"
+    r"|Host key verification failed|No route to host"
 )
+_PLACE = re.compile(r"\s*(on \S+ line \d+|\d+:)")
+LONGEST = 200
+"""Characters of what Terraform says that are told."""
+
 _MISPLACED = re.compile(r"unreadable module (sub)?directory|subdirectory .* not found", re.I)
 
 
@@ -60,8 +63,7 @@ def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
         told = (fix.replace("/NAME/", f"/{recipe.instance.name}/") for fix in refusal.fixes)
         fixes = (*told, f"{_over_https(source.repository)}   # if it is public")
         return Finding("module.unfetched", ERROR, message, where, fixes)
-    lines = [line.strip() for line in said.splitlines() if _TELLING.search(line)]
-    reason = f": {lines[0]}" if lines else ""
+    reason = f": {why}" if (why := _reason(said)) else ""
     message = f"{name}: its module cannot be fetched from {source.host}{reason}"
     if source.by_ssh:
         user_and_host = f"git@{source.host}"
@@ -75,6 +77,15 @@ def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
     else:
         fixes = (f"cd {recipe.instance.folder} && terraform get",)
     return Finding("module.unfetched", ERROR, message, where, fixes)
+
+
+def _reason(said: str) -> str:
+    """What git said, or else what Terraform says below the place in the recipe."""
+    telling = [line.strip() for line in said.splitlines() if _TELLING.search(line)]
+    if telling:
+        return telling[0]
+    below = [line.strip() for line in said.splitlines()[1:] if not _PLACE.match(line)]
+    return " ".join(below).rstrip(".")[:LONGEST]
 
 
 def _over_https(repository: str) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from endpoints import JSON, ROOT, Servers, issue, routes
+
+from tests.neurolibre import AUTHOR
 
 from . import slow_cloud
 from .conftest import Cli
@@ -19,6 +24,12 @@ def ready(cli: Cli) -> Cli:
     assert cli("vault.init").code == 0
     assert cli("vault.set", "variables.api_token", input="CANARY-preflight").code == 0
     return cli
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    with Servers(tmp_path) as running:
+        yield running
 
 
 def _break(cli: Cli) -> None:
@@ -99,3 +110,45 @@ def test_github_shows_it_at_its_line(ready: Cli) -> None:
     ready.env["GITHUB_ACTIONS"] = "true"
     result = ready("check", "--name", "demo")
     assert "::error file=instances/demo/main.tf,line=7::argument.unknown: " in result.err, result
+
+
+def test_modules_from_a_registry_from_git_and_from_a_folder(
+    ready: Cli, servers: Servers, tmp_path: Path
+) -> None:
+    """The registry is a real one as Terraform sees it: TLS, its protocol, an archive in git."""
+    modules = ready.instance("demo") / "modules"
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(modules / "provider", elsewhere / "provider")
+    shutil.move(modules / "dns", elsewhere / "dns")
+    for args in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Modules"]):
+        subprocess.run(["git", *args], cwd=elsewhere, env=os.environ | AUTHOR, check=True)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=elsewhere, text=True).strip()
+    place = f"git::file://{elsewhere}//provider?ref={commit}"
+    versions = json.dumps({"modules": [{"versions": [{"version": "1.0.0"}, {"version": "1.2.0"}]}]})
+    registry = {
+        "/.well-known/terraform.json": (200, JSON, '{"modules.v1": "/v1/"}'),
+        "/v1/ours/provider/bare/versions": (200, JSON, versions),
+        "/v1/ours/provider/bare/1.0.0/download": (204, f"{JSON}\r\nX-Terraform-Get: {place}", ""),
+    }
+    port = servers.start(routes(registry), (issue(ROOT, sans=("127.0.0.1",)),))
+    ready.env["SSL_CERT_FILE"] = str(servers.ca)
+    recipe = ready.instance("demo") / "main.tf"
+    text = recipe.read_text().replace(
+        '"./modules/provider"', f'"127.0.0.1:{port}/ours/provider/bare"\n  version = "1.0.0"'
+    )
+    recipe.write_text(text.replace("./modules/dns", f"git::file://{elsewhere}//dns?ref={commit}"))
+
+    assert ready("check", "--name", "demo", "--strict").code == 0
+    result = ready("spawn", "--name", "demo", "--timeout", "1")
+    assert result.code == 8, result  # nothing answers at the endpoint of these modules
+    log = (ready.instance("demo") / "log").read_text().split()
+    assert log == ["provider", "dns", "binderhub"]
+    assert ready("teardown", "--name", "demo", "--yes").code == 0
+
+    recipe.write_text(recipe.read_text().replace('version = "1.0.0"', 'version = "~> 1.0.0"'))
+    result = ready("check", "--name", "demo", "--strict")
+    assert result.code == 2 and "provider: its source takes any version ~> 1.0.0" in result.err
+    recipe.write_text(recipe.read_text().replace("ours/provider", "ours/povider"))
+    result = ready("check", "--name", "demo")
+    said = '127.0.0.1: Module "provider" (from main.tf:2) cannot be found in the module registry'
+    assert result.code == 2 and f"cannot be fetched from {said}" in result.err, result
