@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def apply_stages(run: Run) -> None:
     for stage in stages:
         if stage != STAGES[-1]:
             _apply(run, terraform, stage, target=f"module.{stage}")
-    _converged(run, _apply_rest(run, terraform))
+    _converged(run, _apply_rest(run, terraform, stages))
 
 
 def _tell_where(run: Run, stages: Sequence[str]) -> None:
@@ -74,11 +75,13 @@ def _tell_where(run: Run, stages: Sequence[str]) -> None:
         console.say(f"  the last run stopped in {last['stage']}; on from {stages[0]}{rest}")
 
 
-def _apply_rest(run: Run, terraform: Terraform) -> Progress:
+def _apply_rest(run: Run, terraform: Terraform, applied: Collection[str]) -> Progress:
     """Apply the last stage, and what belongs to none (outputs, resources beside the modules).
 
     A plan without a target shows all that is left. When that is the last stage alone, it is that
-    stage's plan. With ``--from`` the rest may be what is to be left as it is.
+    stage's plan. With ``--from`` the rest may be what is to be left as it is. What it would change
+    again of stages that this run has ``applied`` is left as well: such a module never settles, and
+    to apply it once more would replace what has just been made.
 
     :returns: what terraform would change after that
     """
@@ -92,6 +95,8 @@ def _apply_rest(run: Run, terraform: Terraform) -> Progress:
         _apply(run, terraform, last, target=f"module.{last}")
         path, left = terraform.plan("rest")
         last = "rest"
+        if again := left.of({*applied, STAGES[-1]}):
+            return _apply_beside(run, terraform, left, again)
     if not left.empty:
         _apply_plan(run, terraform, last, path, left)
         _, left = terraform.plan("check")
@@ -107,6 +112,19 @@ def _converged(run: Run, left: Progress) -> None:
         console.warn(f"left as they are: {', '.join(left.planned) or 'outputs'}")
     else:
         console.warn(f"terraform would change again: {', '.join(left.planned) or 'outputs'}")
+
+
+def _apply_beside(
+    run: Run, terraform: Terraform, left: Progress, again: Collection[str]
+) -> Progress:
+    """Apply what is ``left`` but for what would be changed ``again``, and the outputs; that."""
+    if rest := [address for address in left.planned if address not in again]:
+        _apply_plan(run, terraform, "rest", *terraform.plan("rest", target=rest))
+    path, outputs = terraform.plan("outputs", refresh_only=True)
+    if not outputs.empty:
+        terraform.apply("outputs", path)
+    still = {address: left.planned[address] for address in again}
+    return dataclasses.replace(left, planned=still, outputs_change=False)
 
 
 def _apply(run: Run, terraform: Terraform, stage: str, target: str = "", replace: str = "") -> None:

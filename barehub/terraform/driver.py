@@ -141,9 +141,17 @@ class Terraform:
         return code == 0
 
     def plan(
-        self, label: str, *, target: str = "", replace: str = "", destroy: bool = False
+        self,
+        label: str,
+        *,
+        target: str | list[str] = "",
+        replace: str = "",
+        destroy: bool = False,
+        refresh_only: bool = False,
     ) -> tuple[Path, Progress]:
         """Save a plan; what it will do stands in ``Progress.planned``.
+
+        :param refresh_only: bring the state, and the outputs, up to what is there; change nothing.
 
         :raises TerraformError: it could not be made.
         """
@@ -152,6 +160,7 @@ class Terraform:
             target=target or None,
             replace=replace or None,
             destroy=FLAG if destroy else None,
+            refresh_only=FLAG if refresh_only else None,
         )
         self._check(code, progress, label, "plan")
         return path, progress
@@ -206,7 +215,7 @@ class Terraform:
         """
         return {
             one["address"]
-            for one in self.explain(plan)["resource_changes"]
+            for one in self.explain(plan).get("resource_changes", [])
             if one["change"]["actions"] == ["update"]
             and one["change"]["before"] == one["change"]["after"]
         }

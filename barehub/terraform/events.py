@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,11 @@ class Progress:
     def beside(self, stage: str) -> bool:
         """Whether a plan changes a resource of anything but a stage."""
         return any(not address.startswith(f"module.{stage}.") for address in self.planned)
+
+    def of(self, stages: Collection[str]) -> list[str]:
+        """The addresses in any of ``stages`` that a plan changes."""
+        within = tuple(f"module.{stage}." for stage in stages)
+        return [address for address in self.planned if address.startswith(within)]
 
     def losing(self) -> list[str]:
         """The addresses that a plan destroys, or replaces."""
