@@ -7,11 +7,13 @@ the recipe is, so that no run ever makes again what is there. At the end stands 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from barehub import agreement
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
@@ -22,16 +24,9 @@ from barehub.migration.old_instance import PINS, OldInstance
 from barehub.migration.past import Past
 from barehub.migration.placement import Place
 from barehub.migration.plan import Plan, Planning, Wish
-from barehub.preflight import preflight
-from barehub.preparation import (
-    complete_recipe,
-    fetch_modules,
-    open_state,
-    read_recipe,
-    read_secrets,
-    start_agent,
-    terraform_of,
-)
+from barehub.pipeline import PREPARATION
+from barehub.plan import showing
+from barehub.preparation import terraform_of
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.run import Run
@@ -193,15 +188,7 @@ def _prove(own: Run) -> None:
 
     :raises TerraformError: the plan would change something that exists, or make something.
     """
-    for step in (
-        read_recipe,
-        read_secrets,
-        start_agent,
-        preflight,
-        fetch_modules,
-        complete_recipe,
-        open_state,
-    ):
+    for step in PREPARATION:
         step(own)
     terraform = terraform_of(own)
     path, plan = terraform.plan("plan")
@@ -213,8 +200,9 @@ def _prove(own: Run) -> None:
         console.step("plan", f"terraform would change nothing that there is{about}")
         console.say(f"go on with: invoke spawn --name {name}")
         return
-    for address, action in changes.items():
-        console.say(f"  {action}: {address}")
+    meant = dataclasses.replace(plan, planned=changes)
+    for line in showing.lines(agreement.describe(own, terraform, path, meant)):
+        console.say(line)
     raise TerraformError(
         f"{name} is imported, and terraform would change it: {len(changes)} resources; "
         "nothing was applied",

@@ -222,7 +222,8 @@ def test_a_plan_that_changes_something_is_told_and_not_applied(cli: Cli, old: Pa
     recipe.write_text(recipe.read_text().replace('"old-hub.example', '"new-hub.example'))
     result = _import(cli, old)
     assert result.code == 5, result
-    assert "update: module.dns.terraform_data.record" in result.err
+    assert "module.dns.terraform_data.record" in result.err
+    assert "module.provider." not in result.err, "what changes nothing is not told"
     assert "nothing was applied" in result.err
     assert unseal(cli.instance("old-hub") / "terraform.tfstate.sops") == _plain(old)
 
