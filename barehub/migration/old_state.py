@@ -15,10 +15,10 @@ from barehub.project import Tool
 NEWEST = 4
 """The format of states since Terraform 0.12; OpenTofu writes the same."""
 
-_NAMELESS = re.compile(rb'"(module\.[^"]*\.)?provider\.[\w-]+"|registry\.terraform\.io/-/')
+_NAMELESS = re.compile(rb'"(module\.[^"]*\.)?provider\.[\w-]+"|registry\.[\w.]+/-/')
 """Providers as Terraform before 0.13 names them: without who made them."""
 
-_LEGACY = re.compile(r"registry\.terraform\.io/-/([\w-]+)")
+_LEGACY = re.compile(r"(registry\.(?:terraform\.io|opentofu\.org))/-/([\w-]+)")
 MAKERS = {
     "openstack": "terraform-provider-openstack",
     "cloudflare": "cloudflare",
@@ -102,6 +102,7 @@ def _upgraded(path: Path, content: bytes, scratch: Path, tool: Tool) -> str:
 
 
 def _named(found: re.Match[str]) -> str:
-    if found[1] == "terraform":
+    registry, provider = found[1], found[2]
+    if provider == "terraform":
         return "terraform.io/builtin/terraform"
-    return f"registry.terraform.io/{MAKERS.get(found[1], 'hashicorp')}/{found[1]}"
+    return f"{registry}/{MAKERS.get(provider, 'hashicorp')}/{provider}"
