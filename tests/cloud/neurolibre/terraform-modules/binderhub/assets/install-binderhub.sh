@@ -1,9 +1,7 @@
 #!/bin/bash
 # Without `set -e`, as upstream: only the last command tells.
-until [ -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done
-
 cd /home/${admin_user} || exit 1
 sudo helm install binderhub jupyterhub/binderhub --version=${binder_version} --namespace=binderhub \
     -f ${binder_deployment_yaml_config} -f secrets.yaml
 kubectl label nodes ${project_name}-master hub.jupyter.org/node-purpose=core
-echo "${binder_version}" > installed
+echo "${binder_version} of ${project_name}" > installed
