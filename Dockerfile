@@ -19,6 +19,8 @@ RUN apt-get -q update \
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
 FROM base AS released
+# Where the release is fetched from; what comes must have the SHA-256 that install-tools knows.
+ARG BAREHUB_RELEASES=https://github.com/opentofu/opentofu/releases/download
 COPY scripts/install-tools /opt/barehub/scripts/
 RUN python3 /opt/barehub/scripts/install-tools /tools
 

@@ -27,7 +27,7 @@ from invoke.exceptions import Exit
 
 from barehub import creation, image, process, session
 from barehub import engine as engines
-from barehub.console import console
+from barehub.console import GONE, console
 from barehub.engine import Box, Engine
 from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
 from barehub.inside import Letter
@@ -215,6 +215,8 @@ class _Outside:
     own: Session
     instance: Instance | None
     signals: list[int] = field(default_factory=list)
+    unstored: str = ""
+    """Why standard output could not be written."""
 
     def run(self, wish: Wish, letter: Letter) -> int:
         """:returns: the exit code of the command inside."""
@@ -237,6 +239,9 @@ class _Outside:
                 console.say(str(error))
             if failure:
                 raise failure
+            if self.unstored:
+                problem = f"standard output cannot be written: {self.unstored}"
+                raise UsageError(problem, "df -h .")
             return child.returncode
         finally:
             for number, before in handler.items():
@@ -247,30 +252,50 @@ class _Outside:
 
     def _talk(self, child: subprocess.Popen[bytes], letter: Letter, listens: bool) -> None:
         """Tell it who reads the vault, then what is typed and which signals come, to the end."""
-        assert child.stdin
+        assert child.stdin and child.stdout and child.stderr
+        pipes = {child.stdout.fileno(): 1, child.stderr.fileno(): 2}
         typing = letter.terminals[0] or listens
-        try:
-            child.stdin.write(letter.line())
-            child.stdin.flush()
-            if not typing:
-                self._say(child, {"input": ""})
-            while child.poll() is None:
-                while self.signals:
-                    self._say(child, {"signal": self.signals.pop(0)})
-                ours = typing and (listens or _in_foreground())
-                if not select.select([0] if ours else [], [], [], LOOK_SECONDS)[0]:
-                    continue
-                typed = _read()
-                typing = bool(typed)
-                self._say(child, {"input": typed.decode("utf-8", "surrogateescape")})
-        except BrokenPipeError:
-            pass  # it ends by itself, or has been ended
+        self._say(child, letter.line())
+        if not typing:
+            self._tell(child, input="")
+        while True:
+            over = child.poll() is not None
+            while self.signals and not over:
+                self._tell(child, signal=self.signals.pop(0))
+            ours = typing and not over and (listens or _in_foreground())
+            seconds = 0 if over else LOOK_SECONDS
+            ready = select.select([*pipes, *([0] if ours else [])], [], [], seconds)[0]
+            for fd in ready:
+                chunk = _read(fd)
+                if fd == 0:
+                    typing = bool(chunk)
+                    self._tell(child, input=chunk.decode("utf-8", "surrogateescape"))
+                elif chunk:
+                    self._pass_on(pipes[fd], chunk)
+                else:
+                    del pipes[fd]
+            if over and not ready:
+                return
+
+    def _tell(self, child: subprocess.Popen[bytes], **message: object) -> None:
+        self._say(child, json.dumps(message).encode() + b"\n")
 
     @staticmethod
-    def _say(child: subprocess.Popen[bytes], message: Mapping[str, object]) -> None:
+    def _say(child: subprocess.Popen[bytes], line: bytes) -> None:
         assert child.stdin
-        child.stdin.write(json.dumps(message).encode() + b"\n")
-        child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it ends by itself, or has been ended
+            child.stdin.write(line)
+            child.stdin.flush()
+
+    def _pass_on(self, fd: int, chunk: bytes) -> None:
+        """Write what comes from inside, as long as anybody is there to read it."""
+        view = memoryview(chunk)
+        try:
+            while view:
+                view = view[os.write(fd, view) :]
+        except OSError as error:
+            if fd == 1 and error.errno not in GONE:
+                self.unstored = (error.strerror or "failed").lower()
 
     def _failure(self, code: int) -> BarehubError | None:
         """What the engine did to the command; nothing if the command itself ended."""
@@ -345,9 +370,9 @@ class _Outside:
         return self.instance is not None and Lock(self.instance.lock).held()
 
 
-def _read() -> bytes:
+def _read(fd: int) -> bytes:
     try:
-        return os.read(0, 65536)
+        return os.read(fd, 65536)
     except OSError:  # the terminal has gone away
         return b""
 

@@ -159,11 +159,11 @@ def start(
 
 
 def speak(argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
-    """Start a program that writes where we do, and whose standard input we write.
+    """Start a program whose standard input we write, and whose output and errors we read.
 
     :raises ToolError: the program is missing or cannot be executed.
     """
-    return _start(argv, None, None, (), None, None, subprocess.PIPE)
+    return _start(argv, None, None, (), subprocess.PIPE, subprocess.PIPE, subprocess.PIPE)
 
 
 def _start(
@@ -171,8 +171,8 @@ def _start(
     env: Mapping[str, str] | None,
     cwd: Path | None,
     pass_fds: Sequence[int],
-    stdout: IO[bytes] | int | None,
-    stderr: int | None,
+    stdout: IO[bytes] | int,
+    stderr: int,
     stdin: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     try:

@@ -276,7 +276,7 @@ def test_a_released_tofu_that_is_not_the_one_is_not_taken(boxed: Cli, tmp_path: 
         argv = ["podman", "build", "--network=host", "--target=released", *options()[:2]]
         mirror = f"BAREHUB_RELEASES=http://127.0.0.1:{port}"
         done = subprocess.run(
-            [*argv, "--env", mirror, str(boxed.root)], capture_output=True, text=True
+            [*argv, "--build-arg", mirror, str(boxed.root)], capture_output=True, text=True
         )
         server.kill()
     assert done.returncode != 0
