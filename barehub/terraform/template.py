@@ -17,7 +17,7 @@ from barehub.errors import UsageError
 from barehub.suspicion import PLACEHOLDER
 from barehub.terraform.hcl import Block, named
 from barehub.terraform.module import Module
-from barehub.terraform.preflight import META
+from barehub.terraform.recipe import META
 
 SECRET = "<vault>"  # noqa: S105 - the word for one
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from endpoints import Servers, failed, issue, modern, private, routes
 from nginx import free_ports, nginx
-from test_verify_dns import Dns
+from dns_servers import Dns
 from test_verify_dns import server as server  # the fixture
 
 from barehub import verify

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from endpoints import MIDDLE, Servers, closed_port, issue, modern, routes, said
 from nginx import free_ports, nginx, pem
-from test_verify_dns import Dns
+from dns_servers import Dns
 from test_verify_dns import server as server  # the fixture
 
 from barehub import verify

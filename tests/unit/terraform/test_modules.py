@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from barehub.terraform.recipe import parse
+from barehub.terraform.hcl import parse
 
 MODULES = Path(__file__).resolve().parents[3] / "terraform"
 FOLDERS = sorted(path.parent for path in MODULES.glob("*/*/variables.tf"))
