@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from dns_servers import Dns
 from endpoints import Servers, failed, issue, modern, private, routes
 from nginx import free_ports, nginx
-from dns_servers import Dns
 from test_verify_dns import server as server  # the fixture
 
 from barehub import verify

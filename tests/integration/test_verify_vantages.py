@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from dns_servers import Dns
 from endpoints import MIDDLE, Servers, closed_port, issue, modern, routes, said
 from nginx import free_ports, nginx, pem
-from dns_servers import Dns
 from test_verify_dns import server as server  # the fixture
 
 from barehub import verify
