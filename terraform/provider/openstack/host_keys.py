@@ -100,7 +100,7 @@ def pin() -> None:
             sys.exit(
                 f"error: no host keys of {address}{within}: {why}\n"
                 f"hint: openstack console log show {server}\n"
-                'hint: module "provider": host_keys_from = "first-use" believes the first connection'
+                'hint: module "provider": host_keys_from = "first-use" trusts the first connection'
             )
         print(f"waiting for the host keys of {address}: {why} ({left:.0f} s left)", flush=True)
         time.sleep(min(LOOK_SECONDS, left))
