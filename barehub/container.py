@@ -323,7 +323,7 @@ class _Outside:
         try:
             self._wait()
             for one in self._left():
-                self.engine.ask(self.engine.remove(one))
+                self.engine.take_away(one)
             left = self._left()
             volumes = self.engine.lines(self.engine.volumes(run=self.box.labels["run"]))
         except ToolError as error:

@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ STOP_SECONDS = 600
 """How long an engine's ``stop`` waits for Terraform to finish what is under way, and a seal."""
 
 ANSWER_SECONDS = 60.0
+REMOVALS = 5
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,15 @@ class Engine:
     def remove(self, container: str, *, volumes: bool = True) -> list[str]:
         """:param volumes: also those without a name that the container has."""
         return [self.path, "rm", "--force", *(["--volumes"] if volumes else []), container]
+
+    def take_away(self, container: str, *, volumes: bool = True) -> bool:
+        """Remove it, in a few tries: podman cannot while it learns that the monitor was killed."""
+        for _ in range(REMOVALS):
+            self.ask(self.remove(container, volumes=volumes))
+            if not self.described([container]):
+                return True
+            time.sleep(1)
+        return False
 
     def ask(self, command: Sequence[str]) -> process.Finished:
         """:raises ToolError: it does not answer in time."""

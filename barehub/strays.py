@@ -36,8 +36,7 @@ class Stray:
     def remove(self) -> bool:
         """Whether it is gone."""
         ours = "run" in self.container.labels
-        self.engine.ask(self.engine.remove(self.container.id, volumes=ours))
-        return not self.engine.described([self.container.id])
+        return self.engine.take_away(self.container.id, volumes=ours)
 
 
 def clean(*, agreed: bool) -> None:
