@@ -19,6 +19,12 @@ from barehub.vault.store import Secrets, Vault
 LOCAL_DOMAIN = re.compile(rf"({NAME.pattern}\.)+localhost")
 """RFC 6761, 6.3: what the module dns/local takes: a name below localhost."""
 
+OF_A_CLOUD = re.compile(
+    r"environment\.OS_(\w+_API_VERSION|REGION_NAME|INTERFACE|ENDPOINT_TYPE|AUTH_TYPE"
+    r"|((USER|PROJECT)_)?DOMAIN_(NAME|ID))"
+)
+"""What an openrc tells that is the same for all users of a cloud, and mostly a word such as 3."""
+
 
 def read_recipe(run: Run) -> None:
     """See that the recipe can be read and has its three modules."""
@@ -48,7 +54,7 @@ def read_secrets(run: Run) -> None:
 
 def hide(secrets: Secrets, name: str, domain: str) -> None:
     """Hide all values but those that a person has to read: they are part of the hub's name."""
-    values = secrets.private()
+    values = {k: v for k, v in secrets.private().items() if not OF_A_CLOUD.fullmatch(k)}
     public = {name, domain, *domain.split(".")}
     if named := sorted(key for key, value in values.items() if value in public):
         console.warn(f"not hidden in output, because the hub's name tells it: {', '.join(named)}")
