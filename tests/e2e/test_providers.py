@@ -133,8 +133,10 @@ def test_a_persons_own_cache_is_used(ready: Cli, served: Registry, tmp_path: Pat
 
 
 def test_a_provider_that_cannot_be_had_comes_with_a_hint(ready: Cli) -> None:
+    ready.env["TF_CLI_CONFIG_FILE"] = str(ready.root / "none")  # terraform: it does not exist
     result = ready(*SPAWN)
     assert result.code == 5, result
+    assert "error: terraform init failed" in result.err, "it is not about ssh"
     assert "hint: without the registry: BAREHUB_PROVIDERS=FOLDER" in result.err
 
 
