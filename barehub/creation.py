@@ -125,7 +125,7 @@ def _chosen(
         offers = Offers(secrets.environment, interruptions.polled)
         typed = _asked(draft, own, offers, wanted, values)
     elif wanted:
-        raise _missing(draft, wanted)
+        raise _missing(draft, wanted, bool(values), vault.exists)
     else:
         typed = {}
     draft.check(values, own.folder)
@@ -173,15 +173,22 @@ def _asked(
     return typed
 
 
-def _missing(draft: Draft, wanted: Sequence[Argument]) -> UsageError:
+def _missing(
+    draft: Draft, wanted: Sequence[Argument], some_given: bool, vault_exists: bool
+) -> UsageError:
     name = draft.instance.name
     told = dict.fromkeys(argument.path for argument in wanted)
     secret = dict.fromkeys(argument.name for argument in wanted if argument.secret)
     plain = dict.fromkeys(argument.name for argument in wanted if not argument.secret)
     flags = " ".join(f"--set {one}=…" for one in plain)
     hints = [f"invoke vault.set variables.{one} --name {name}" for one in secret]
+    if keys.AUTHORIZED in plain:
+        hints.append("invoke vault.set ssh.private_key   # its public half is ssh_authorized_keys")
+    if hints and not vault_exists:
+        hints.insert(0, "invoke vault.init")
     if flags:
-        hints.append(f"invoke new --name {name} --recipe {draft.recipe} {flags}")
+        before = "… " if some_given else ""
+        hints.append(f"invoke new --name {name} --recipe {draft.recipe} {before}{flags}")
     return UsageError(f"the recipe {draft.recipe!r} lacks a value for {', '.join(told)}", *hints)
 
 

@@ -149,7 +149,16 @@ def test_all_that_is_missing_is_named_at_once_with_its_flag(ready: Cli) -> None:
         assert "hint: invoke vault.set variables.password --name demo" in result.err
         flags = "--set flavor=… --set nb_nodes=… --set ssh_cidrs=… --set domain=…"
         assert f"hint: invoke new --name demo --recipe thing {flags}" in result.err
+        assert result.err.index("invoke vault.init") < result.err.index("invoke vault.set")
     assert not ready.instance("demo").exists()
+
+
+def test_a_recipe_that_admits_the_key_of_the_run_says_how_to_give_one(cli: Cli) -> None:
+    cli.env.pop("SSH_AUTH_SOCK", None)
+    result = cli("new", "--name", "demo", "--recipe", "openstack", "--set", "image_name=i")
+    assert result.code == 1, result
+    assert "hint: invoke vault.set ssh.private_key   # its public half is" in result.err
+    assert "--recipe openstack … --set ssh_authorized_keys=…" in result.err
 
 
 @pytest.mark.parametrize(
