@@ -77,10 +77,11 @@ def clear(
                 found[instance.name] = _remove(searched, found[instance.name], agreed)
             _close(searched, found[instance.name])
     _tell(found, as_json)
-    left = [name for name, seen in found.items() if clouds.leftovers(seen)]
+    left = [name for name, seen in found.items() if clouds.leftovers(seen, name)]
     if left:
+        deleting = {n: " --delete" if found[n].own else "" for n in left}
         raise LeftoverError(
-            _problem(found), *(f"invoke leftovers --name {n} --delete" for n in left)
+            _problem(found), *(f"invoke leftovers --name {n}{how}" for n, how in deleting.items())
         )
     console.step("leftovers", f"nothing of {', '.join(found)}" if found else "nothing to look for")
 
@@ -167,7 +168,7 @@ def _close(searched: Search, found: Found) -> None:
     instance = searched.instance
     if not instance.journal.life() or instance.living or instance.journal.ledger().begun:
         return  # what a killed run was making may bear no name
-    if searched.asked and not clouds.leftovers(found):
+    if searched.asked and not clouds.leftovers(found, instance.name):
         instance.journal.add("gone")
 
 

@@ -55,8 +55,8 @@ def look(run: Run) -> Found:
     return attended("clouds", run.interruptions, lambda now: search.find(env, known, asked, now))
 
 
-def leftovers(found: Found) -> list[Leftover]:
-    """What was found, and what could not be seen, each with what to do about it."""
+def leftovers(found: Found, name: str) -> list[Leftover]:
+    """What was found of ``name``, and what could not be seen, each with what to do about it."""
     own = [Leftover(f"{thing} is still there", thing.command) for thing in found.own]
     doubtful = [
         Leftover(
@@ -66,7 +66,8 @@ def leftovers(found: Found) -> list[Leftover]:
         for thing, other in found.doubtful.items()
     ]
     unseen = [
-        Leftover(f"could not be looked at: {what}", "invoke leftovers") for what in found.unseen
+        Leftover(f"could not be looked at: {what}", f"invoke leftovers --name {name}")
+        for what in found.unseen
     ]
     return [*own, *doubtful, *unseen]
 

@@ -168,13 +168,16 @@ def prove_gone(instance: Instance, seen: Found) -> None:
     :raises LeftoverError: names each thing and the command that removes or shows it
     """
     event = instance.journal.last("endpoint") or {}
-    left = [*clouds.leftovers(seen), *leftovers.of(instance, event.get("connect_to"))]
+    left = [
+        *clouds.leftovers(seen, instance.name),
+        *leftovers.of(instance, event.get("connect_to")),
+    ]
     if left:
         whole = f"invoke leftovers --name {instance.name} --delete   # what is in a cloud"
         raise LeftoverError(
             f"{instance.name}: {'; '.join(item.what for item in left)}",
             *([whole] if seen.own else []),
-            *(item.remove for item in left),
+            *dict.fromkeys(item.remove for item in left),
         )
     instance.journal.add("gone")
     looked = "".join(f", nothing in {cloud}" for cloud in seen.asked)

@@ -197,7 +197,7 @@ def destroy_and_look(run: Run) -> Found:
         raise
     except BarehubError as error:
         with suppress(BarehubError):  # what failed first is what is told
-            for item in clouds.leftovers(_look(run)):
+            for item in clouds.leftovers(_look(run), run.instance.name):
                 error.add(f"{item.what}: {item.remove}")
         raise
     return _look(run)

@@ -71,6 +71,7 @@ def test_an_instance_that_is_long_gone_is_looked_for_in_every_cloud(
         " connection refused",
     ]
     assert "error: could not be looked at: OpenStack" in done.err
+    assert done.err.endswith("hint: invoke leftovers --name demo\n"), "there is nothing to delete"
     assert CANARY not in done.out + done.err
     assert holding(CANARY, tmp_path) == []
 
@@ -114,6 +115,7 @@ def test_a_teardown_that_cannot_look_is_no_success(unreachable: Cli) -> None:
     done = unreachable("teardown", "--name", "demo", "--yes")
     assert done.code == 7, done
     assert "could not be looked at: OpenStack" in done.err, done
+    assert done.err.count("hint: invoke leftovers --name demo\n") == 1
     assert CANARY not in done.out + done.err
     assert journal.last("gone") is None
 
