@@ -149,9 +149,12 @@ def unfound(run: Run, addresses: list[str]) -> BarehubError:
     """The error for what may be in a cloud."""
     first, name = addresses[0], run.instance.name
     kind = _type(first)
-    look = LOOK_UP.get(kind, f"look for a {kind.split('_')[0]} resource of this name in the cloud")
+    cloud = kind.split("_")[0]
+    look = LOOK_UP.get(kind, f"look for a {cloud} resource of this name in the cloud")
+    search = f"invoke leftovers --name {name}   finds it if it bears the instance's name"
     return LeftoverError(
         f"begun by a run that was killed, and perhaps there: {', '.join(addresses)}",
+        *([search] if cloud in ("openstack", "cloudflare") else []),
         f"{look}   shows whether it is there",
         f"if it is: invoke terraform --name {name} -- import '{first}' ID",
         f"if not, or once you have removed it: invoke forget --name {name} --address '{first}'",
