@@ -296,6 +296,26 @@ def test_ssh_keys(here: Machine, tmp_path: Path) -> None:
     assert "(team@example), from the vault" in said
 
 
+def test_openstack(here: Machine, tmp_path: Path) -> None:
+    """Up to where a cloud is needed: tests/cloud/test_openstack_recipe.py goes on from there."""
+    here.run("rm -r instances secrets/* .sops.yaml")
+    keygen(tmp_path / "key")
+    here.env |= {
+        "OS_AUTH_URL": "http://127.0.0.1:1/v3",
+        "OS_APPLICATION_CREDENTIAL_ID": "CANARY-g",
+        "OS_APPLICATION_CREDENTIAL_SECRET": "CANARY-h",
+        "CLOUDFLARE_API_TOKEN": "CANARY-i",
+        "docker_id": "CANARY-j",
+        "docker_password": "CANARY-k",
+        "TLS_email": "ops@barehub.test",
+        "KEY": str(tmp_path / "key"),
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+    }
+    said = "".join(here.run(script) for _, script in blocks("openstack.md"))
+    assert "OpenStack does not answer" in said and "Cloudflare does not answer" in said
+    assert "✓ check      hub" in said and "CANARY" not in said
+
+
 def test_closed_networks(here: Machine, tmp_path: Path) -> None:
     here.env["FOLDER"] = str(registry.fill(tmp_path / "providers", "linux_amd64"))
     said = "".join(here.run(script) for _, script in blocks("closed-networks.md"))
