@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, interruptions, project, seconds, vault, verb
+from barehub.tasks.verb import NAME, interruptions, only, project, seconds, vault, verb
 
 
 @verb(
     help={
-        "name": NAME,
+        "name": f"{NAME} (default: the only one)",
         "json": "one JSON document on stdout",
         "strict": "a warning is a failure",
     }
 )
-def check(c: Context, name: str, json: bool = False, strict: bool = False) -> None:
+def check(c: Context, name: str = "", json: bool = False, strict: bool = False) -> None:
     """Say all that stands in the way of a recipe, before anything is made.
 
     Works without the vault's key, too, and says what it could not look at then.
@@ -23,6 +23,7 @@ def check(c: Context, name: str, json: bool = False, strict: bool = False) -> No
     """
     from barehub import preflight
 
+    name = name or only("check")
     preflight.check(project(), name, interruptions(), as_json=json, strict=strict)
 
 

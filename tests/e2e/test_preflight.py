@@ -39,7 +39,7 @@ def _break(cli: Cli) -> None:
 
 
 def test_a_recipe_in_order(ready: Cli) -> None:
-    result = ready("check", "--name", "demo")
+    result = ready("check")  # the only instance there is
     assert result.code == 0, result
     assert "nothing stands in the way" in result.err and result.out == ""
     assert not (ready.instance("demo") / "journal.jsonl").exists()
