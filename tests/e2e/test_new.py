@@ -204,7 +204,7 @@ def test_a_person_is_asked_for_what_is_open_until_it_is_right(ready: Cli) -> Non
         terminal = Terminal(ready, "new")
         terminal.expect("the hub's name, such as demo:")
         terminal.type("demo\n")
-        terminal.expect("the recipe (local, thing):")
+        terminal.expect("openstack, thing):")
         terminal.type("thing\n")
         terminal.expect("flavor  Hardware of the machines. (what the machines are)")
         terminal.type("\nm1.small\n")
