@@ -52,10 +52,22 @@ def findings(env: Environment, asked: Asked, look: Look) -> list[Finding]:
     found: list[Finding] = []
     if asked.plan.openstack and openstack.has_credentials(env):
         found += _guarded("cloud.unreachable", "OpenStack", _openstack(env, asked, look))
+    elif asked.plan.openstack:
+        found.append(_unasked("cloud.unasked", "OpenStack", openstack.ADDRESS))
     if asked.plan.cloudflare and cloudflare.has_credentials(env):
         look("DNS zones")
         found += _guarded("dns.unreachable", "Cloudflare", _cloudflare(env, asked))
+    elif asked.plan.cloudflare:
+        found.append(_unasked("dns.unasked", "Cloudflare", "CLOUDFLARE_API_TOKEN"))
     return found
+
+
+def _unasked(id: str, cloud: str, name: str) -> Finding:
+    message = f"whether {cloud} has all that the recipe wants: the vault has no credentials for it"
+    fixes = (
+        f"invoke vault.set environment.{name}   # and what else docs/how-to/openstack.md says",
+    )
+    return Finding(id, UNSEEN, message, "", fixes)
 
 
 def _guarded(id: str, cloud: str, found: Iterator[Finding]) -> Iterator[Finding]:

@@ -24,6 +24,9 @@ from barehub.terraform.recipe import META, Recipe, is_open
 
 _REFERENCE = re.compile(r"\bmodule\.([\w-]+)(?:\[[^\]]*\])?\.([\w-]+)")
 
+AUTHORIZED_KEYS = "ssh_authorized_keys"
+"""The argument that the public half of a run's SSH key fills."""
+
 _OLD_SYNTAX = re.compile(
     r"""^[ \t]*type[ \t]*=[ \t]*"(?:list|map)"|^[ \t]*(?:vars|triggers)[ \t]*\{""", re.MULTILINE
 )
@@ -176,6 +179,8 @@ class _Look:
             if plain
             else self.recipe.setting(name)
         ]
+        if name == AUTHORIZED_KEYS:
+            fixes.insert(0, "invoke vault.set ssh.private_key   # its public half is let in")
         if near:
             fixes.append(f"the vault has variables.{near[0]}: is it that?")
         message = f"{what} is a placeholder for which the vault has nothing"

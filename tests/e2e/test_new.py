@@ -159,6 +159,13 @@ def test_a_recipe_that_admits_the_key_of_the_run_says_how_to_give_one(cli: Cli) 
     assert result.code == 1, result
     assert "hint: invoke vault.set ssh.private_key   # its public half is" in result.err
     assert "--recipe openstack … --set ssh_authorized_keys=…" in result.err
+    text = (cli.root / "terraform" / "recipes" / "openstack.tf").read_text()
+    cli.instance("demo").mkdir(parents=True)
+    (cli.instance("demo") / "main.tf").write_text(text)
+    assert cli("vault.init").code == 0
+    checked = cli("check")
+    assert "fix: invoke vault.set ssh.private_key   # its public half is let in" in checked.err
+    assert "the vault has no credentials for it" in checked.err
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,16 @@ def test_a_cloud_that_cannot_be_reached_is_one_finding() -> None:
     assert CANARY not in str(found)
 
 
+def test_a_vault_without_credentials_is_told_for_each_cloud_that_a_recipe_uses() -> None:
+    wanted = plan.of({"provider": {"os_flavor_master": "c2"}, "dns": {"zone_id": "1"}}, {}, {})
+    found = ahead.findings({}, ahead.Asked(wanted, Traces("demo")), lambda now: None)
+    assert [(one.id, one.severity) for one in found] == [
+        ("cloud.unasked", UNSEEN),
+        ("dns.unasked", UNSEEN),
+    ]
+    assert "invoke vault.set environment.OS_AUTH_URL" in found[0].fixes[0]
+
+
 def test_nothing_is_asked_of_a_cloud_that_a_recipe_does_not_use() -> None:
     wanted = plan.of({"provider": {"source": "./local"}, "dns": {"source": "./local"}}, {}, {})
     with closed_port() as port:
