@@ -148,7 +148,9 @@ def _tell(project: Project, old: OldInstance, state: bytes | None) -> None:
         )
     else:
         console.warn(f"{old.folder} has no terraform.tfstate: what it has made is not known here")
-        console.hint("the old procedure removed it at each start: look in the cloud for leftovers")
+        console.hint(
+            f"invoke leftovers --name {instance.name}   # the old procedure removed its state"
+        )
     for module in old.local_modules:
         console.warn(f"the recipe uses {module} in {old.folder}: keep that, or move it in here")
     if old.unused:
