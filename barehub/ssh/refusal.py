@@ -22,6 +22,8 @@ class Refusal:
 def explain(said: str, host: str = "", port: int = 22) -> Refusal | None:
     """What ``said`` means, if it is about ssh; Terraform breaks lines of it, and frames them."""
     text = re.sub(r"[\s│|]+", " ", said)
+    if not host and "ssh:" not in text:  # Terraform tells of much else
+        return None
     if not host and (url := re.search(r"ssh://(?:[^@/ ]+@)?([\w.-]+)(?::(\d+))?/", text)):
         host, port = url[1], int(url[2] or 22)
     host = host or "the host"

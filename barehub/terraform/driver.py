@@ -118,8 +118,7 @@ class Terraform:
             raise self._not_fetched("\n".join(progress.raw))
 
     def _not_fetched(self, said: str) -> TerraformError:
-        by_ssh = "fatal:" in said and "ssh" in said  # git's words; a registry fails otherwise
-        if by_ssh and (refusal := explain(said)):
+        if refusal := explain(said):
             fixes = (fix.replace("/NAME/", f"/{self.folder.name}/") for fix in refusal.fixes)
             return TerraformError(refusal.problem, *fixes)
         advice = plugins.hints(said, self.folder) or [f"cd {self.folder} && terraform init"]

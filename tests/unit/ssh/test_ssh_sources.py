@@ -70,3 +70,5 @@ def test_what_ssh_and_git_say(said: str, problem: str) -> None:
 
 def test_what_is_not_about_ssh_is_left_alone() -> None:
     assert explain("Error: Unreadable module directory") is None
+    assert explain("The CLI configuration file at /home/me/.terraformrc does not exist") is None
+    assert explain('Get "https://registry.terraform.io/": dial tcp: Connection refused') is None
