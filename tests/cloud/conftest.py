@@ -4,7 +4,7 @@
   run share; it must be empty again at the end of the test
 - ``gates``: the same, with APIs that the test can shut in the middle of a run
 - ``cloudflare``: Cloudflare's API over TLS, and the DNS server behind it
-- ``providers``: the built provider plugins, which Terraform is told to use
+- ``providers``: the provider plugins, which Terraform is told to use; some may be stand-ins
 - ``cli``: barehub's command line in a project folder (``tests/command_line.py``)
 """
 
@@ -88,7 +88,7 @@ def cloudflare(tmp_path: Path) -> Iterator[Cloudflare]:
 
 @pytest.fixture
 def providers(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Providers:
-    """The built providers; Terraform finds them, and nothing else, whoever starts it."""
+    """The ring's providers; Terraform finds them, and nothing else, whoever starts it."""
     found = built()
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(found.configuration(tmp_path)))
     return found

@@ -1,4 +1,7 @@
-"""The module dns/cloudflare, applied by the provider, its record seen in a real DNS server."""
+"""The module dns/cloudflare, applied by the provider, its record seen in a real DNS server.
+
+The provider is a stand-in where the real one cannot be had (tests/cloud/standins).
+"""
 
 from __future__ import annotations
 

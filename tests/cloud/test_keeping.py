@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,14 +13,14 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
 from tests.command_line import ROOT
 
 from .openstack.layout import Layout
-from .providers import REGISTRIES
+from .providers import REGISTRIES, STAND_IN_FOR, Providers, builder
 
 MAIN = "package main\n\nfunc main() { println(4) }\n"
 
@@ -74,15 +73,9 @@ def test_a_cloud_ends_however_its_run_does(killed: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def script() -> ModuleType:
+def script() -> Any:
     """scripts/build-providers, as a module of this test's own."""
-    path = str(ROOT / "scripts" / "build-providers")
-    loader = importlib.machinery.SourceFileLoader("build_providers", path)
-    spec = importlib.util.spec_from_loader("build_providers", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return builder()
 
 
 def _served(folder: Path, text: str) -> str:
@@ -107,7 +100,7 @@ def _checksum(folder: Path) -> str:
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="needs Go")
 def test_providers_are_built_once_and_only_from_what_was_pinned(
-    script: ModuleType,
+    script: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -160,3 +153,22 @@ def test_a_build_that_is_killed_leaves_nothing_half_built(tmp_path: Path) -> Non
     # by the signal itself when Python has given its handlers up already
     assert building.wait(timeout=30) in (3, 130, -signal.SIGTERM)
     assert not list((tmp_path / "mirror").rglob("terraform-provider-*"))
+
+
+def test_what_stands_in_is_used_only_where_the_real_one_is_not_there(tmp_path: Path) -> None:
+    real, standins = tmp_path / "real", tmp_path / "standins"
+    absent, *others = STAND_IN_FOR
+    for mirror, names in ((real, others), (standins, STAND_IN_FOR)):
+        for name in names:
+            (mirror / REGISTRIES[0] / name).mkdir(parents=True)
+    providers = Providers(real, standins)
+    text = providers.configuration(tmp_path).read_text()
+    assert text.count(str(real)) == text.count(str(standins)) == 1
+    assert re.findall(r'"([^"]+)"', text.split("include")[1]) == [
+        f"{registry}/{absent}" for registry in REGISTRIES
+    ]
+    providers.need(*STAND_IN_FOR)
+    (real / REGISTRIES[0] / absent).mkdir(parents=True)
+    assert str(standins) not in providers.configuration(tmp_path).read_text()
+    with pytest.raises(AssertionError, match="somebody/absent is not there"):
+        providers.need("somebody/absent")

@@ -1,15 +1,20 @@
 """Today's NeuroLibre modules, restated, by `spawn` and `teardown`: real providers, real services.
 
+Of the providers only openstack is real everywhere; tests/cloud/standins says what stands in.
+
 The servers have no cloud-init, and neither helm nor a cluster: the script that the module runs on
 the master by ssh goes on without them, as upstream's does, so that nothing answers at the end.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import subprocess
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +129,13 @@ def _spawn(cli: Cli) -> Result:
     return result
 
 
+def _user_data(project: Project) -> list[Message]:
+    """What cloud-init would make of the master's user data."""
+    (master,) = (s for s in project.things()["server"] if s["name"] == "hub-master")
+    document = message_from_bytes(gzip.decompress(project.user_data(master["id"])))
+    return [part for part in document.walk() if not part.is_multipart()]
+
+
 @pytest.mark.timeout(600)
 def test_they_are_applied_in_stages_and_destroyed(
     ready: Cli, site: Site, project: Project, cloudflare: Cloudflare, runtime_dir: Path
@@ -148,6 +160,9 @@ def test_they_are_applied_in_stages_and_destroyed(
     hosts = [f"{name}.{ZONE}" for name in ("grafana-hub", "hub", "hub-machine", "prometheus-hub")]
     assert cloudflare.names() == sorted(hosts)
     assert "of hub" in site.ssh(address, "cat installed")
+    parts = _user_data(project)
+    assert [part.get_filename() for part in parts] == ["common.yaml", "master.yaml"]
+    assert "touch /shared/k8s-initialized" in str(parts[1].get_payload())
     assert f"{CANARY}-docker" in site.ssh(address, "cat secrets.yaml"), "where upstream puts it"
     assert holding(CANARY, ready.root, runtime_dir) == []
     state = unseal(ready.instance("hub") / "terraform.tfstate.sops")

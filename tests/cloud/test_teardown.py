@@ -1,4 +1,7 @@
-"""A teardown with real providers, real OpenStack services and a real zone, that meets trouble."""
+"""A teardown with real providers, real OpenStack services and a real zone, that meets trouble.
+
+Cloudflare's provider is a stand-in where the real one cannot be had (tests/cloud/standins).
+"""
 
 from __future__ import annotations
 
