@@ -118,10 +118,9 @@ class Progress:
         return [a for a, action in self.planned.items() if action in ("delete", "replace")]
 
     def summary(self) -> str:
-        """``2 created, 1 destroyed``."""
-        done = [
-            f"{len(names)} {ACTIONS.get(action, action)}" for action, names in self.changes.items()
-        ]
+        """``2 created, 1 destroyed``, in that order whatever came first."""
+        actions = sorted(self.changes, key=[*ACTIONS, *self.changes].index)
+        done = [f"{len(self.changes[a])} {ACTIONS.get(a, a)}" for a in actions]
         return ", ".join(done) or "nothing to change"
 
     def _on_planned_change(self, event: Event) -> None:

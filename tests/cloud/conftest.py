@@ -81,7 +81,7 @@ def cloudflare(tmp_path: Path) -> Iterator[Cloudflare]:
     """An account with the zone example.org and a token that is a canary; empty at the end."""
     folder = tmp_path / "cloudflare"
     folder.mkdir()
-    with cloudflare_in(folder, f"CANARY-{secrets.token_hex(16)}") as account:
+    with cloudflare_in(folder, f"CANARY--{secrets.token_hex(16)}") as account:
         yield account
         assert account.may_leave or not account.records, f"the test left {account.names()}"
 

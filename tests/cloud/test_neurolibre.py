@@ -174,15 +174,12 @@ def test_they_are_applied_in_stages_and_destroyed(
     assert cloudflare.names() == []
 
 
-def test_a_quota_that_is_too_small_fails_and_a_teardown_leaves_nothing(
+def test_a_quota_that_is_too_small_is_told_before_anything_is_made(
     ready: Cli, site: Site, project: Project, cloudflare: Cloudflare
 ) -> None:
     project.quota(instances=1)
     result = _spawn(ready)
-    assert result.code == 5, result
-    assert "Quota exceeded" in result.err
-    assert project.names()["server"] == ["hub-master"]
-    assert cloudflare.names() == [], "dns comes after the provider"
-    result = ready("teardown", "--name", "hub", "--yes", timeout=280)
-    assert result.code == 0, result
+    assert result.code == 2, result
+    assert "0 of 1 are used" in result.err
     assert project.names() == site.before
+    assert cloudflare.names() == []

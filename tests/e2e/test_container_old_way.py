@@ -102,7 +102,7 @@ def test_two_folders_are_run_and_nothing_of_them_is_kept(folders: Folders, tmp_p
         "runs as root",
         "privileges that it does not need",
         "2 values of /tmp/.ssh/openrc.sh, read and not run",
-        "ssh key in an agent of this run",
+        "keys       ed25519 SHA256:",
         "no key, plan or plain state is left",
     ):
         assert said in result.err, result

@@ -238,7 +238,7 @@ def test_change_a_hub(hub: Machine) -> None:
     with pytest.raises(AssertionError, match="the guard keeps demo from this plan"):
         hub.run(scripts[2])
     assert "left as they are: module.provider" in hub.run(scripts[4])
-    assert "✓ provider   1 destroyed, 2 created" in hub.run(scripts[3])
+    assert "✓ provider   2 created, 1 destroyed" in hub.run(scripts[3])
 
 
 @pytest.mark.timeout(300)

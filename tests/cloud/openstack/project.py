@@ -27,7 +27,7 @@ KINDS = {
     "security group": ("network", "/v2.0/security-groups", "security_groups"),
     "key pair": ("compute", "/os-keypairs", "keypairs"),
     "server group": ("compute", "/os-server-groups", "server_groups"),
-    "image": ("image", "/v2/images?visibility=private", "images"),
+    "image": ("image", "/v2/images?visibility=all", "images"),
 }
 """What a project can hold: the service, where it lists them, and under which key.
 
@@ -109,6 +109,8 @@ class Project:
             found = [{"id": t["keypair"]["name"]} | t["keypair"] for t in found]
         if service == "network":  # others' networks are seen too: the public one
             found = [t for t in found if t["project_id"] == self.id]
+        if service == "image":
+            found = [t for t in found if t["owner"] == self.id]
         return [t for t in found if (kind, t.get("name")) != ("security group", "default")]
 
     def user_data(self, server: str) -> bytes:
