@@ -3,7 +3,8 @@
 usage: machine.py FOLDER, in new mount, UTS, IPC and PID namespaces
 
 What the server writes is in memory and goes with it: ``FOLDER/disk/upper``, seen from outside as
-``/proc/<FOLDER/pid>/root/FOLDER/disk/upper``. This machine's own files are below it, read only.
+``/proc/<FOLDER/pid>/root/FOLDER/disk/upper``. What the image brings is copied there first; this
+machine's own files are below it, read only.
 """
 
 import json
@@ -28,7 +29,7 @@ def run(*command: str | Path) -> None:
     subprocess.run(command, check=True)
 
 
-def enter_own_root(folder: Path) -> None:
+def enter_own_root(folder: Path, image: Path) -> None:
     """Everything of this machine can be seen, and nothing of it can be changed."""
     disk, root = folder / "disk", folder / "root"
     for path in (disk, root):
@@ -37,6 +38,8 @@ def enter_own_root(folder: Path) -> None:
     run("mount", "-t", "tmpfs", "tmpfs", disk)
     (disk / "upper").mkdir()
     (disk / "work").mkdir()
+    if image.is_dir():
+        run("cp", "--recursive", f"{image}/.", disk / "upper")
     layers = f"lowerdir=/,upperdir={disk}/upper,workdir={disk}/work"
     run("mount", "-t", "overlay", "overlay", "-o", layers, root)
     run("mount", "-t", "proc", "proc", root / "proc")
@@ -67,7 +70,7 @@ def show_host_key(key: str) -> None:
 def main(folder: Path) -> None:
     about = json.loads((folder / "machine.json").read_text())
     addresses = [a.split("/")[0] for _, _, found in about["ports"] for a in found]
-    enter_own_root(folder)
+    enter_own_root(folder, Path(about["image"]))
     socket.sethostname(about["hostname"])
     hosts = [f"{address} {about['hostname']}\n" for address in addresses[:1]]
     Path("/etc/hosts").write_text("".join(["127.0.0.1 localhost\n", *hosts]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,12 +127,25 @@ class Project:
     def _folder(self, server: str) -> Path:
         return self.layout.folder / "nova" / "instances" / server
 
+    def brings(self, files: Mapping[str, bytes]) -> None:
+        """Have the image of every server to come hold these programs, beside this machine's."""
+        for name, content in files.items():
+            path = self._image / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o755)
+
+    @property
+    def _image(self) -> Path:
+        return self.layout.folder / "nova" / "images" / self.id
+
     def purge(self) -> None:
         """Delete all that the project holds, then the project.
 
         :raises AssertionError: something cannot be deleted.
         """
         _until(lambda: not self._delete_once(), "the project's things do not go")
+        shutil.rmtree(self._image, ignore_errors=True)
         self.admin("identity", "DELETE", f"/users/{self.call.user_id}")
         for group in self.admin("network", "GET", f"/v2.0/security-groups?project_id={self.id}")[
             "security_groups"

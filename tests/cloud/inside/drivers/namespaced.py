@@ -58,6 +58,7 @@ class Driver(fake.FakeDriverWithoutFakeNodes):
             "login": image_meta.properties.get("os_admin_user", LOGIN),
             "keys": [instance.key_data] if instance.key_data else [],
             "ports": ports,
+            "image": str(Path(CONF.state_path, "images", instance.project_id)),
         }
         (folder / "machine.json").write_text(json.dumps(about))
         self._boot(instance)
