@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from barehub.cloud import ahead, plan, search
+from barehub.cloud import ahead, openstack, plan, search
 from barehub.cloud.attended import attended
 from barehub.cloud.plan import Plan
 from barehub.cloud.search import CLOUDFLARE, OPENSTACK, Found
@@ -22,6 +22,8 @@ from barehub.vault.store import Secrets
 
 FLOATING = ("openstack_networking_floatingip_v2", "openstack_compute_floatingip_v2")
 """Terraform's types of what is an address that goes back to its cloud."""
+
+SERVER = "openstack_compute_instance_v2"
 
 NOTHING = Plan({}, openstack=False, cloudflare=False)
 
@@ -53,6 +55,19 @@ def look(run: Run) -> Found:
     asked = used(run.instance, wanted)
     env = environment(run.secrets)
     return attended("clouds", run.interruptions, lambda now: search.find(env, known, asked, now))
+
+
+def faults(run: Run) -> list[str]:
+    """Why servers of the instance failed, where their cloud says so: the provider does not tell.
+
+    :raises CloudError: the cloud does not answer
+    """
+    made = run.state.attributes("id", SERVER)
+    env = environment(run.secrets)
+    if not made or not openstack.has_credentials(env):
+        return []
+    told = attended("clouds", run.interruptions, lambda now: openstack.Cloud(env).faults())
+    return [f"openstack server show {id}   (failed: {told[id]})" for id in made if id in told]
 
 
 def leftovers(found: Found, name: str) -> list[Leftover]:

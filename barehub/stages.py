@@ -13,7 +13,7 @@ from barehub import agreement, clouds, recovery
 from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import target_of
-from barehub.errors import BarehubError, Interrupted, LeftoverError
+from barehub.errors import BarehubError, Interrupted, LeftoverError, TerraformError
 from barehub.preparation import (
     complete_recipe,
     fetch_modules,
@@ -147,8 +147,11 @@ def _apply_plan(
     run.instance.journal.add("stage", stage=stage)
     try:
         done = terraform.apply(stage, path)
-    except BaseException:
+    except BaseException as error:
         console.failed(stage, "stopped", time.monotonic() - started)
+        if isinstance(error, TerraformError):
+            with suppress(BarehubError):  # what failed first is what is told
+                error.add(*clouds.faults(run))
         raise
     run.instance.journal.add("stage-done", stage=stage)
     if done.changes:

@@ -199,6 +199,15 @@ class Cloud:
         found = self._all("the key pairs", lambda c: list(c.compute.keypairs()))
         return sorted(str(keypair.name) for keypair in found)
 
+    def faults(self) -> dict[str, str]:
+        """Why servers are in ERROR, in the cloud's own words, by their ids."""
+        found = self._all(
+            "the servers that failed",  # a list does not say why: each is asked
+            lambda c: [c.compute.get_server(s.id) for s in c.compute.servers(status="ERROR")],
+        )
+        told = {str(s.id): (s.fault or {}).get("message") for s in found}
+        return {id: shortened(message) for id, message in told.items() if message}
+
     def quotas(self) -> dict[str, Quota]:
         """What the project may have of each kind, by the name in ``openstack quota show``."""
         found = [*self._compute_quotas(), *self._volume_quotas(), *self._network_quotas()]
