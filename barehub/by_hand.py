@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 
 from barehub import run as runs
@@ -24,11 +23,6 @@ COLORS = re.compile(r"\x1b\[[0-9;]*m")
 """What Terraform paints with, because not all of its commands take ``-no-color``."""
 
 STATELESS = ("fmt", "get", "graph", "providers", "validate", "version")
-
-
-def given() -> list[str]:
-    """What stands behind ``--`` on our command line; invoke's own account of it has lost quotes."""
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def terraform(

@@ -90,6 +90,12 @@ class NotReadyError(BarehubError):
     exit_code = 8
 
 
+class UnreachableError(BarehubError):
+    """A machine could not be reached by ssh; the code is ssh's own, and no remote command's."""
+
+    exit_code = 255
+
+
 class Interrupted(BarehubError):
     """The run was ended by SIGINT or SIGTERM, in order (128 + SIGINT, as shells report it)."""
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from barehub import agreement, clouds, recovery
+from barehub import agreement, clouds, machines, recovery
 from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import target_of
@@ -149,11 +149,14 @@ def _apply_plan(
         done = terraform.apply(stage, path)
     except BaseException as error:
         console.failed(stage, "stopped", time.monotonic() - started)
+        with suppress(BarehubError):  # what failed first is what is told
+            machines.record(run)  # they are most wanted now
         if isinstance(error, TerraformError):
             with suppress(BarehubError):  # what failed first is what is told
                 error.add(*clouds.faults(run))
         raise
     run.instance.journal.add("stage-done", stage=stage)
+    machines.record(run)
     if done.changes:
         console.step(stage, done.summary(), time.monotonic() - started)
     if not meant and stage in STAGES:

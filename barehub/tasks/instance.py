@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, WAIT, interruptions, only, project, verb
+from barehub.tasks.verb import NAME, WAIT, behind_dashes, interruptions, only, project, verb
 
 
 @verb(
@@ -97,4 +97,4 @@ def terraform(c: Context, name: str = "", recover: bool = False, wait: bool = Fa
 
     terms = Terms(recover=recover, wait=wait)
     name = name or only("terraform")
-    by_hand.terraform(project(), name, by_hand.given(), interruptions(), terms)
+    by_hand.terraform(project(), name, behind_dashes(), interruptions(), terms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,11 @@ def contained(command: str, given: Mapping[str, Any]) -> None:
 
     options = {name: value for name, value in given.items() if name not in ("c", "container")}
     container.run(project(), container.Wish(command, options), interruptions())
+
+
+def behind_dashes() -> list[str]:
+    """What stands behind ``--`` on our command line; invoke's own account of it has lost quotes."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def only(command: str) -> str:

@@ -31,7 +31,7 @@ DECLARATIONS = "barehub.tf.json"
 OVERRIDES = "barehub_override.tf.json"
 
 OUTPUTS = {
-    "provider": ("public_ip",),
+    "provider": ("public_ip", "admin_user", "ssh_port", "nodes"),
     "dns": ("domain",),
     "binderhub": ("endpoint", "connect_to", "ca_file", "builds", "hub", "version", "service"),
 }

@@ -22,9 +22,9 @@ def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "", comment: 
 
 
 class Sshd:
-    """``admitted`` are public keys; what it is asked stands in ``log``."""
+    """``admitted`` are public keys; what it is asked stands in ``log``; ``path`` is PATH there."""
 
-    def __init__(self, folder: Path, admitted: list[str]) -> None:
+    def __init__(self, folder: Path, admitted: list[str], path: str = "") -> None:
         folder.mkdir()
         self.log = folder / "log"
         self.host_key = keygen(folder / "host_key")
@@ -40,6 +40,7 @@ class Sshd:
             f"AuthorizedKeysFile {self._admitted}\nStrictModes no\nPidFile none\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
             "LogLevel VERBOSE\nPermitRootLogin prohibit-password\n"
+            + (f"SetEnv PATH={path}\n" if path else "")
         )
         with self.log.open("wb") as output:
             self._child = subprocess.Popen(

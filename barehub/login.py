@@ -1,0 +1,83 @@
+"""`invoke ssh`: a login on a hub's machine, or a command there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from barehub import keys, process, session
+from barehub.errors import ToolError, UnreachableError
+from barehub.process import Interruptions
+from barehub.project import Instance, Project
+from barehub.session import Session
+from barehub.ssh import login
+from barehub.ssh.login import Machine
+from barehub.vault.store import Vault
+
+OWN_FAILURE = 255
+"""What ssh ends with when it is ssh that failed (ssh(1), EXIT STATUS)."""
+
+
+def log_in(
+    project: Project,
+    instance: Instance,
+    machine: Machine,
+    words: Sequence[str],
+    interruptions: Interruptions,
+) -> int:
+    """Run ``words`` on the machine, or a login without any, on our standard streams.
+
+    It needs neither Terraform nor the state, and the vault only when the key is there.
+
+    :returns: the exit code of the remote command
+    :raises UnreachableError: ssh did not get there.
+    :raises ToolError: there is no key to use.
+    """
+    known_hosts = instance.known_hosts
+    if step := login.unknown(machine, known_hosts):
+        raise _unknown(project, instance, step)
+    with interruptions.held():
+        own = session.create(session.Purpose(str(project.root), None, "ssh"))
+        try:
+            with interruptions.allowed():
+                held = _held(project, instance, own)
+                log = own.folder / "ssh.log"
+                terminal = os.isatty(0) and os.isatty(1)
+                code = process.run_on_terminal(
+                    login.command(machine, known_hosts, log, words, terminal=terminal),
+                    env=keys.environment(held, process.environment(), known_hosts),
+                )
+                said = log.read_text(errors="replace").strip() if log.exists() else ""
+        finally:
+            own.close()
+    if code == OWN_FAILURE and said:
+        why = login.refusal(machine, known_hosts, said)
+        raise UnreachableError(why.problem, *why.fixes)
+    return 128 - code if code < 0 else code
+
+
+def _held(project: Project, instance: Instance, own: Session) -> keys.Held:
+    private = ""
+    if os.environ.get(keys.SETTING, "").strip() in ("", "vault"):
+        vault = Vault(project.root, own.folder)
+        private = str(vault.read(instance.name).ssh.get("private_key", "")) if vault.exists else ""
+    choice = keys.choose(private)
+    if choice is None:
+        raise ToolError(
+            "there is no SSH key to log in with: none in the vault, no ssh-agent that holds one",
+            "invoke vault.set ssh.private_key < FILE",
+            f"{keys.SETTING}=~/.ssh/FILE   uses a key of yours",
+        )
+    return keys.hold(choice, own)
+
+
+def _unknown(project: Project, instance: Instance, machine: Machine) -> UnreachableError:
+    file = project.relative(instance.known_hosts)
+    at = f"-p {machine.port} {machine.address}" if machine.port != 22 else machine.address
+    there = f"invoke ssh --name {instance.name} -- " if machine.via else ""
+    return UnreachableError(
+        f"the host key of {machine.shown} is not in {file}",
+        f"{there}ssh-keyscan {at} > new_hosts",
+        "ssh-keygen -lf new_hosts   compare with its console (openstack console log show …)",
+        f"if it is the same: cat new_hosts >> {file}",
+    )
