@@ -85,6 +85,11 @@ class Journal:
         told = ((e["address"], e.get("id", "")) for e in of_resources)
         return list(dict.fromkeys(pair for pair in told if pair[1]))
 
+    def standing(self) -> str:
+        """``up`` (verified since anything was changed), ``stopped``, or the event that ended it."""
+        last = self.last("up", "stage", "stopped", "destroyed")
+        return last["event"] if last else ""
+
     def is_up(self) -> bool:
         """Whether the last run verified a hub that outlives it."""
         last = self.last("up", "stopped")

@@ -36,6 +36,11 @@ class Holder:
         return cls(user, socket.gethostname(), os.getpid(), time.time(), command)
 
     @property
+    def person(self) -> str:
+        """``user@host``."""
+        return f"{self.user}@{self.host}"
+
+    @property
     def here(self) -> bool:
         """Whether it is on this machine, as far as the name of a machine tells."""
         return self.host in (socket.gethostname(), "?")
@@ -56,7 +61,7 @@ class Holder:
     def __str__(self) -> str:
         today = time.time() - self.since < 12 * 3600
         at = time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", time.localtime(self.since))
-        return f"{self.command!r} of {self.user}@{self.host} (process {self.pid}, since {at})"
+        return f"{self.command!r} of {self.person} (process {self.pid}, since {at})"
 
 
 class Lock:

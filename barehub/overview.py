@@ -27,7 +27,7 @@ def show(instances: Sequence[Instance], *, as_json: bool) -> None:
     if as_json:
         console.out(json.dumps(rows, indent=2))
     elif rows:
-        table = [(r["name"], r["state"], r["endpoint"] or "-", _age(r["since"])) for r in rows]
+        table = [(r["name"], r["state"], r["endpoint"] or "-", age(r["since"])) for r in rows]
         console.table(("NAME", "STATE", "ENDPOINT", "AGE"), table)
     else:
         console.say("there are no instances")
@@ -54,12 +54,12 @@ def _state(instance: Instance) -> str:
         return "busy"
     if not instance.living:
         return "new"
-    last = instance.journal.last("up", "stage", "stopped", "destroyed")
-    event = last["event"] if last else ""
+    event = instance.journal.standing()
     return event if event in ("up", "stopped") else "unfinished"
 
 
-def _age(since: float | None) -> str:
+def age(since: float | None) -> str:
+    """How long ago that was, such as ``3d``."""
     if since is None:
         return "-"
     seconds = max(0.0, time.time() - since)

@@ -13,6 +13,7 @@ from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
 from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError
 from barehub.inside import sealed
+from barehub.lock import Holder
 from barehub.preflight import preflight
 from barehub.preparation import (
     complete_recipe,
@@ -144,7 +145,7 @@ def _run(
 ) -> None:
     with runs.opened(project, instance, command, interruptions, terms) as run:
         tell_cut_off(instance)
-        instance.journal.add(command)
+        instance.journal.add(command, by=Holder.me(command).person)
         try:
             for step in steps:
                 interruptions.check()

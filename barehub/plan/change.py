@@ -75,6 +75,14 @@ def read(
     return sorted(found, key=lambda change: order.get(change.stage, len(order)))
 
 
+def drifted(document: Document) -> list[Change]:
+    """What a refreshing plan found to be otherwise than Terraform left it: update, delete."""
+    return [
+        Change(one["address"], one["change"]["actions"][0], _attributes(one["change"]))
+        for one in document.get("resource_drift", [])
+    ]
+
+
 def _details(document: Document) -> dict[str, Document]:
     changes = document.get("resource_changes", [])
     return {c["address"]: c for c in changes if "deposed" not in c}

@@ -18,6 +18,26 @@ from barehub.tasks.verb import (
 @verb(
     help={
         "name": f"{NAME} (default: the only one)",
+        "json": "one JSON document on stdout",
+    }
+)
+def status(c: Context, name: str = "", json: bool = False) -> None:
+    """Show how an instance stands: stages, drift, endpoint, certificate, what there is to lose.
+
+    Changes nothing. What it cannot look at, because another run has the instance or a cloud does
+    not answer, it says, and is 0 all the same: `invoke verify` judges.
+
+    Example: invoke status --name demo
+    Example: invoke status --name demo --json
+    """
+    from barehub import status
+
+    status.tell(project(), name or only("status"), interruptions(), as_json=json)
+
+
+@verb(
+    help={
+        "name": f"{NAME} (default: the only one)",
         "node": "a node, by its number or name (default: the master)",
     }
 )

@@ -1,0 +1,221 @@
+"""`invoke status`: how an instance stands: to its journal, to Terraform, and to visitors."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from barehub import overview
+from barehub import run as runs
+from barehub.console import console
+from barehub.endpoint import target_of
+from barehub.errors import BarehubError, Interrupted
+from barehub.plan import change, guard
+from barehub.plan.change import Change, Document
+from barehub.preparation import (
+    complete_recipe,
+    fetch_modules,
+    open_state,
+    read_recipe,
+    read_secrets,
+    start_agent,
+    terraform_of,
+)
+from barehub.process import Interruptions
+from barehub.project import STAGES, Instance, Project
+from barehub.verify import verify
+
+SCHEMA_VERSION = 1
+
+STEPS = (read_recipe, read_secrets, open_state, start_agent, fetch_modules, complete_recipe)
+"""What Terraform needs to look at what is there; nothing is made, and no cloud asked beside it."""
+
+
+@dataclass
+class Drift:
+    """What is not as Terraform left it; ``problem`` says why nobody could look."""
+
+    problem: str = ""
+    changes: Sequence[Change] = ()
+    outputs_change: bool = False
+
+    @property
+    def summary(self) -> str:
+        if self.problem:
+            return f"not looked at: {self.problem}"
+        if self.changes:
+            return f"{len(self.changes)} not as terraform left them"
+        return "none but in outputs" if self.outputs_change else "none"
+
+
+@dataclass
+class Status:
+    """How an instance stands; times are Unix seconds.
+
+    ``about`` is its row of `list`; ``state`` there may also be ``down``: it was up, and does not
+    verify now.
+    """
+
+    about: dict[str, Any]
+    spawned_by: str | None = None
+    last: dict[str, Any] | None = None
+    endpoint: dict[str, Any] | None = None
+    certificate: dict[str, Any] | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[dict[str, str]] = field(default_factory=list)
+    drift: Drift | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        drift = self.drift and {
+            "problem": self.drift.problem or None,
+            "outputs_change": self.drift.outputs_change,
+            "changes": [
+                {"address": c.address, "action": c.action, "attributes": list(c.attributes)}
+                for c in self.drift.changes
+            ],
+        }
+        own = {name: value for name, value in asdict(self).items() if name != "about"}
+        return {"schema_version": SCHEMA_VERSION, **self.about, **own, "drift": drift}
+
+
+def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: bool) -> None:
+    """Print how the instance stands. What cannot be looked at is said so, and fails nothing."""
+    instance = project.existing(name)
+    status = Status(overview.describe(instance))
+    begun = next((e for e in instance.journal.life() if e["event"] == "spawn"), {})
+    status.spawned_by = begun.get("by") if instance.living else None
+    last = instance.journal.last("spawn", "upgrade", "scale", "teardown")
+    status.last = last and {"event": last["event"], "at": last["at"], "by": last.get("by")}
+    addresses: Iterable[str] = instance.journal.ledger().made
+    document: Document = {}
+    if instance.living:
+        _visit(instance, status, interruptions)
+        if status.about["state"] == "up" and (status.endpoint or {}).get("verdict") != "pass":
+            status.about["state"] = "down"
+        status.drift, seen, document = _look(project, instance, interruptions)
+        addresses = addresses if seen is None else seen
+    status.stages = _stages(instance, addresses)
+    status.losses = _losses(addresses, document)
+    if as_json:
+        console.out(json.dumps(status.document(), indent=2))
+    else:
+        for line in _lines(status):
+            console.out(line)
+
+
+def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> None:
+    """One look at the endpoint, if the instance ever had one."""
+    if not instance.journal.last("endpoint"):
+        return
+    try:
+        goal = target_of(instance)
+    except BarehubError as error:
+        url = status.about["endpoint"]
+        status.endpoint = {"url": url, "verdict": "fail", "failures": [error.problem]}
+        return
+    with interruptions.polled(), console.working("verify", goal.url) as work:
+
+        def stop() -> None:
+            interruptions.check()
+            work.go_on()
+
+        report = verify(goal, stop=stop)
+    told = [f"{finding.id}: {finding.message}" for finding in report.failures]
+    status.endpoint = {"url": goal.url, "verdict": report.verdict, "failures": told}
+    if shown := report.certificate:
+        status.certificate = {key: shown[key] for key in ("not_after", "days_left")}
+
+
+def _look(
+    project: Project, instance: Instance, interruptions: Interruptions
+) -> tuple[Drift, list[str] | None, Document]:
+    """What a plan that only refreshes finds; the addresses of the state, if it could be read; and
+    what Terraform tells of the plan."""
+    addresses = None
+    try:
+        with runs.opened(project, instance, "status", interruptions) as run:
+            for step in STEPS:
+                interruptions.check()
+                step(run)
+                if step is open_state:
+                    addresses = run.state.resources()
+            terraform = terraform_of(run)
+            path, plan = terraform.plan("drift", refresh_only=True)
+            document = terraform.explain(path)
+    except Interrupted:
+        raise
+    except BarehubError as error:
+        return Drift(error.problem), addresses, {}
+    return Drift("", change.drifted(document), plan.outputs_change), addresses, document
+
+
+def _stages(instance: Instance, addresses: Iterable[str]) -> list[dict[str, Any]]:
+    """By stage, its resources, and when it was last applied to its end."""
+    rows = []
+    for stage in STAGES:
+        own = [address for address in addresses if address.startswith(f"module.{stage}.")]
+        ended = instance.journal.last("stage-done", stage=stage)
+        begun = instance.journal.last("stage", stage=stage)
+        cut = begun and (not ended or ended["at"] < begun["at"])
+        rows.append(
+            {
+                "stage": stage,
+                "state": "unfinished" if cut else "done" if own else "nothing",
+                "resources": own,
+                "at": ended["at"] if ended and own else None,
+            }
+        )
+    return rows
+
+
+def _losses(addresses: Iterable[str], document: Document) -> list[dict[str, str]]:
+    roles = ((address, guard.role_of(address, document)) for address in addresses)
+    return [
+        {"address": address, "role": role, "loses": guard.LOSES[role]}
+        for address, role in roles
+        if role
+    ]
+
+
+def _lines(status: Status) -> Iterable[str]:
+    about = status.about
+    yield f"{about['name']}: {about['state']}"
+    if about["since"]:
+        by = f" by {status.spawned_by}" if status.spawned_by else ""
+        yield _line("age", f"{overview.age(about['since'])}, spawned {_at(about['since'])}{by}")
+    if status.last and status.last["at"] != about["since"]:
+        by = f" by {status.last['by']}" if status.last["by"] else ""
+        yield _line("last", f"{status.last['event']} {_at(status.last['at'])}{by}")
+    if status.endpoint:
+        yield _line("endpoint", f"{status.endpoint['url']}  {status.endpoint['verdict']}")
+        for failure in status.endpoint["failures"]:
+            yield _line("", failure)
+    if status.certificate:
+        left, until = status.certificate["days_left"], status.certificate["not_after"][:10]
+        days = f"{left:.0f} days left" if left >= 0 else f"expired {-left:.0f} days ago"
+        yield _line("certificate", f"{days}, until {until}")
+    for row in status.stages:
+        count = len(row["resources"])
+        what = f"{row['state']}, {count} resource{'s' * (count != 1)}" if count else row["state"]
+        yield _line(row["stage"], what)
+    if status.drift:
+        yield _line("drift", status.drift.summary)
+        for one in status.drift.changes:
+            why = f" ({one.why})" if one.why else ""
+            yield _line(
+                "", f"{'gone' if one.action == 'delete' else 'changed'}: {one.address}{why}"
+            )
+    for loss in status.losses:
+        yield _line("to lose", f"{loss['address']}: {loss['loses']}")
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:<11} {text}"
+
+
+def _at(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
