@@ -54,7 +54,7 @@ def agree(run: Run, plan: Progress, shown: Shown) -> None:
         console.confirm(
             f"this plan loses {what}; type {name} to go on:",
             name,
-            f"invoke spawn --name {name} --yes",
+            f"{_again(run)} --yes",
         )
 
 
@@ -112,11 +112,16 @@ def _refusal(run: Run, shown: Shown) -> UsageError:
     )
     name = run.instance.name
     allow = " ".join(f"--allow-replace {shlex.quote(c.address)}" for c in held)
-    hints = [f"invoke spawn --name {name} {allow}   loses them all the same"]
-    if behind := sorted({name for change in held for name in change.arguments}):
+    hints = [f"{_again(run)} {allow}   loses them all the same"]
+    behind = sorted({name for change in held for name in change.arguments})
+    if behind and not run.terms.again:  # a command that edits the recipe takes its line back itself
         recipe = run.project.relative(run.instance.recipe)
         hints.insert(0, f"take back what changed in {recipe}, or in the vault: {', '.join(behind)}")
     return UsageError(f"the guard keeps {name} from this plan: it would {told}", *hints)
+
+
+def _again(run: Run) -> str:
+    return run.terms.again or f"invoke spawn --name {run.instance.name}"
 
 
 def remember(run: Run, stage: str) -> None:

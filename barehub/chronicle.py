@@ -24,7 +24,21 @@ WORDS = {
 QUIET = ("arguments", "resource-start")
 """Events that a person does not miss: fingerprints, and the beginning of what also ended."""
 
-ABOUT = ("address", "stage", "command", "action", "id", "how", "by", "holder", "url", "problem")
+ABOUT = (
+    "address",
+    "stage",
+    "command",
+    "action",
+    "argument",
+    "was",
+    "now",
+    "id",
+    "how",
+    "by",
+    "holder",
+    "url",
+    "problem",
+)
 
 
 def show(instance: Instance, *, whole: bool, as_json: bool) -> None:

@@ -52,6 +52,18 @@ PREPARATION: Sequence[Step] = (
 """What comes before Terraform plans. A state that cannot be unsealed stops all of it."""
 
 
+def making(seconds: float) -> Sequence[Step]:
+    """What makes the hub of a prepared run, and says that it is up when that is so."""
+    return (
+        recover,
+        apply_stages,
+        record_endpoint,
+        restart_if_dead,
+        lambda run: verify_endpoint(run, seconds),
+        _settle,
+    )
+
+
 def spawn(
     project: Project,
     name: str,
@@ -73,16 +85,8 @@ def spawn(
     threading.Thread(target=_warm_up, daemon=True).start()
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
     instance = creation.instance(project, name, recipe, interruptions)
-    steps: Sequence[Step] = (
-        *PREPARATION,
-        recover,
-        apply_stages,
-        record_endpoint,
-        restart_if_dead,
-        lambda run: verify_endpoint(run, seconds),
-        _settle,
-    )
-    _run(project, instance, "spawn", steps, interruptions, terms)
+    steps = (*PREPARATION, *making(seconds))
+    run_steps(project, instance, "spawn", steps, interruptions, terms)
     if not instance.journal.is_up():
         return ""
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
@@ -131,11 +135,11 @@ def teardown(
         forget_instance,
         lambda run: run.instance.journal.add("destroyed"),
     )
-    _run(project, instance, "teardown", steps, interruptions, terms)
+    run_steps(project, instance, "teardown", steps, interruptions, terms)
     prove_gone(instance, seen)
 
 
-def _run(
+def run_steps(
     project: Project,
     instance: Instance,
     command: str,
@@ -143,6 +147,7 @@ def _run(
     interruptions: Interruptions,
     terms: Terms,
 ) -> None:
+    """One run of ``steps``, which the journal has from its beginning to its end."""
     with runs.opened(project, instance, command, interruptions, terms) as run:
         tell_cut_off(instance)
         instance.journal.add(command, by=Holder.me(command).person)
@@ -156,7 +161,8 @@ def _run(
                 instance.journal.add("failed", command=command, problem=problem)
             again = f"invoke {command} --name {instance.name}   goes on from here"
             if isinstance(error, Interrupted):
-                raise Interrupted(f"{command} was interrupted", again) from None
+                hints = error.hints or (again,)
+                raise Interrupted(f"{command} was interrupted", *hints) from None
             if isinstance(error, NotReadyError) and not error.hints:
                 raise NotReadyError(error.problem, again) from None
             raise

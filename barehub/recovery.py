@@ -42,7 +42,7 @@ LOOK_UP = {
 }
 """Where a person finds what may be there; of Cloudflare's, its dashboard."""
 
-BEGINNINGS = ("spawn", "teardown")
+BEGINNINGS = ("spawn", "upgrade", "scale", "teardown")
 ENDS = ("up", "stopped", "failed", "destroyed", "cut-off")
 """The events with which a run ends that is not killed."""
 

@@ -53,6 +53,9 @@ class Terms:
     recover: bool = False
     """To do without asking what is safe after a crash: replace what is half made, import."""
 
+    again: str = ""
+    """The command that was typed, where that is not spawn, to be named in hints."""
+
 
 NOTHING = Terms()
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.exceptions import Exit
 
 from barehub.tasks.verb import (
     NAME,
+    STAGE_TIMEOUT,
+    WAIT,
     behind_dashes,
     interruptions,
     only,
     project,
+    seconds,
+    stage_limit,
     verb,
 )
+
+if TYPE_CHECKING:
+    from barehub.revision import Wish
 
 
 @verb(
@@ -81,3 +91,104 @@ def logs(
     wanted = logs.Wish(of, lines, follow)
     if code := logs.show(project(), instance, wanted, interruptions()):
         raise Exit(code=code)
+
+
+CHANGING = {
+    "name": f"{NAME} (default: the only one)",
+    "yes": "do not ask before something that exists is replaced or destroyed",
+    "allow-replace": "an address that the guard lets go (repeatable)",
+    "wait": WAIT,
+    "stage-timeout": STAGE_TIMEOUT,
+    "timeout": "seconds that the endpoint may take to become ready (900)",
+}
+"""What all verbs take that change a hub and take it back if that fails."""
+
+
+@verb(
+    help={**CHANGING, "binder-version": "what the recipe shall say, such as 1.0.0-0.dev.git.3983"},
+    iterable=["allow_replace"],
+)
+def upgrade(
+    c: Context,
+    binder_version: str,
+    name: str = "",
+    yes: bool = False,
+    allow_replace: Sequence[str] | None = None,
+    wait: bool = False,
+    stage_timeout: str = "",
+    timeout: str = "900",
+) -> None:
+    """Bring a hub that is up to another version of BinderHub, or back if that fails.
+
+    Changes one line of the recipe. Shows the plan first, and verifies the hub at the end.
+
+    Example: invoke upgrade --name demo --binder-version 1.0.0-0.dev.git.3983.h383374de
+    """
+    from barehub.revision import Wish
+
+    wish = Wish("upgrade", "binderhub", "binder_version", "string", binder_version)
+    _revise(wish, "binder-version", name, yes, allow_replace, wait, stage_timeout, timeout)
+
+
+@verb(
+    help={**CHANGING, "nodes": "how many nodes there shall be beside the master"},
+    iterable=["allow_replace"],
+)
+def scale(
+    c: Context,
+    nodes: str,
+    name: str = "",
+    yes: bool = False,
+    allow_replace: Sequence[str] | None = None,
+    wait: bool = False,
+    stage_timeout: str = "",
+    timeout: str = "900",
+) -> None:
+    """Give a hub that is up more nodes, or fewer; go back if that fails.
+
+    Changes one line of the recipe. Shows the plan first, and verifies the hub at the end.
+
+    Example: invoke scale --name demo --nodes 3
+    """
+    from barehub.errors import UsageError
+    from barehub.revision import Wish
+
+    if not (nodes.isascii() and nodes.isdigit()):
+        raise UsageError(f"--nodes {nodes} is no number of nodes", "--nodes 3")
+    wish = Wish("scale", "provider", "nb_nodes", "number", str(int(nodes)))
+    _revise(wish, "nodes", name, yes, allow_replace, wait, stage_timeout, timeout)
+
+
+def _revise(
+    wish: Wish,
+    option: str,
+    name: str,
+    yes: bool,
+    allow_replace: Sequence[str] | None,
+    wait: bool,
+    stage_timeout: str,
+    timeout: str,
+) -> None:
+    import shlex
+
+    from barehub import revision
+    from barehub.console import console
+    from barehub.run import Terms
+
+    name = name or only(wish.command)
+    endpoint = revision.revise(
+        project(),
+        name,
+        wish,
+        interruptions=interruptions(),
+        terms=Terms(
+            agreed=yes,
+            allowed=frozenset(allow_replace or ()),
+            wait=wait,
+            stage_seconds=stage_limit(stage_timeout),
+            again=f"invoke {wish.command} --name {name} --{option} {shlex.quote(wish.value)}",
+        ),
+        seconds=seconds("timeout", timeout),
+    )
+    if endpoint:
+        console.exact(endpoint)

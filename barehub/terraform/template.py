@@ -155,6 +155,21 @@ def filled(text: str, values: Mapping[Argument, str]) -> str:
     return text
 
 
+def literal(text: str, stage: str, name: str) -> str | None:
+    """What a recipe writes for an argument, in HCL, where that is a text or a number of its own."""
+    if not re.search(_call(stage), text, re.M | re.S):
+        return None
+    line = _line(_block(text, stage), name)
+    written = line["value"].strip() if line else ""
+    try:
+        value = json.loads(written)
+    except ValueError:  # a reference
+        return None
+    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    taken = re.search(r"[$%]\{", written) or _placeholder(written)
+    return written if plain and not taken else None
+
+
 def variable_blocks(folder: Path) -> dict[str, str]:
     """The text of each variable that a module declares."""
     text = "\n".join(path.read_text(errors="replace") for path in sorted(folder.glob("*.tf")))
@@ -162,8 +177,12 @@ def variable_blocks(folder: Path) -> dict[str, str]:
     return {block[1]: block[0] for block in blocks}
 
 
+def _call(stage: str) -> str:
+    return rf'^module "{stage}" \{{.*?^\}}\n?'
+
+
 def _block(text: str, stage: str) -> str:
-    found = re.search(rf'^module "{stage}" \{{.*?^\}}\n?', text, re.M | re.S)
+    found = re.search(_call(stage), text, re.M | re.S)
     assert found, f"the recipe was parsed: it has a module {stage}"
     return found[0]
 

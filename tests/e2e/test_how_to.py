@@ -21,7 +21,7 @@ import registry
 from endpoints import HOST, Servers, modern, routes
 from sshd import Sshd, keygen, repository
 
-from . import slow_cloud
+from . import slow_cloud, working_hub
 from .boxed import boxed
 from .clones import with_drivers
 from .conftest import INVOKE, ROOT, Cli
@@ -239,6 +239,24 @@ def test_change_a_hub(hub: Machine) -> None:
         hub.run(scripts[2])
     assert "left as they are: module.provider" in hub.run(scripts[4])
     assert "✓ provider   2 created, 1 destroyed" in hub.run(scripts[3])
+
+
+@pytest.mark.timeout(300)
+def test_day_two(here: Machine, tmp_path: Path) -> None:
+    folder = here.root / "instances" / "demo"
+    with working_hub.served(folder, tmp_path):
+        here.run(
+            "echo CANARY-h | invoke vault.set variables.api_token\n"
+            f"invoke vault.set ssh.private_key < {tmp_path}/key\n"
+            "invoke spawn --name demo --timeout 20"
+        )
+        here.env["VERSION"] = "2.0"
+        said = "".join(here.run(script) for _, script in blocks("day-two.md"))
+    assert "demo: up" in said and "load average" in said and "a line of deployment/hub" in said
+    assert json.loads((here.root / "status.json").read_text())["state"] == "up"
+    assert 'binder_version = "2.0"' in (folder / "main.tf").read_text()
+    assert "nb_nodes = 2" in (folder / "main.tf").read_text()
+    assert "CANARY" not in said
 
 
 @pytest.mark.timeout(300)

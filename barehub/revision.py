@@ -1,0 +1,186 @@
+"""`invoke upgrade` and `invoke scale`: one line of the recipe changed, and taken back on failure.
+
+It is a spawn with the line changed before it, under the same lock, with the same plan, guard and
+questions. If it fails, the line is put back; if anything was changed by then, the hub is brought
+back to it, and verified again. After a crash the new line stays: the recipe is what is wanted, and
+the next spawn goes on with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+
+from barehub import pipeline
+from barehub.console import console
+from barehub.endpoint import endpoint_of
+from barehub.errors import BarehubError, Interrupted, RecipeError, UsageError
+from barehub.preparation import complete_recipe, read_recipe
+from barehub.process import Interruptions
+from barehub.project import Instance, Project
+from barehub.run import Run, Terms
+from barehub.stages import apply_stages
+from barehub.terraform import template
+from barehub.terraform.template import Argument
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the argument of a stage is to be; ``type`` is Terraform's."""
+
+    command: str
+    stage: str
+    argument: str
+    type: str
+    value: str
+
+    def expression(self, written: str) -> str:
+        """The value in HCL."""
+        return Argument(self.stage, self.argument, written, self.type).expression(self.value)
+
+
+def revise(
+    project: Project,
+    name: str,
+    wish: Wish,
+    *,
+    interruptions: Interruptions,
+    terms: Terms,
+    seconds: float,
+) -> str:
+    """Change the recipe's line, make the hub so, and verify it; its endpoint.
+
+    :raises BarehubError: what failed; its hints tell what became of the line and of the hub
+    """
+    project.terraform  # noqa: B018 - a missing tool is said before anything is changed
+    instance = project.existing(name)
+    if _written(project, instance, wish) == wish.expression(""):
+        console.say(f"  the recipe has this {wish.argument} already: there is no line to change")
+        return pipeline.spawn(
+            project, name, recipe=None, interruptions=interruptions, terms=terms, seconds=seconds
+        )
+    steps = (lambda run: _attempt(run, wish, seconds),)
+    pipeline.run_steps(project, instance, wish.command, steps, interruptions, terms)
+    file = project.relative(instance.recipe)
+    console.say(f"{file} says {wish.argument} = {wish.value}: commit it")
+    return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
+
+
+def _attempt(run: Run, wish: Wish, seconds: float) -> None:
+    if not run.instance.living or run.instance.journal.standing() != "up":
+        name = run.instance.name
+        raise UsageError(
+            f"{name} is not up: there is nothing to fall back to if the {wish.command} fails",
+            f"invoke spawn --name {name}",
+        )
+    old = _written(run.project, run.instance, wish)
+    new = wish.expression(old)
+    _write(run, wish, old, new)
+    run.instance.journal.add("revised", argument=wish.argument, was=old, now=new)
+    try:
+        for step in (*pipeline.PREPARATION, *pipeline.making(seconds)):
+            run.interruptions.check()
+            step(run)
+            if step is apply_stages:
+                _see_effect(run, wish)
+    except BaseException as error:
+        with run.interruptions.held():
+            trouble = _restore(run, wish, old, new)
+        if isinstance(error, BarehubError):
+            _go_back(run, wish, old, trouble, error, seconds)
+        raise
+
+
+def _see_effect(run: Run, wish: Wish) -> None:
+    """:raises RecipeError: the module makes nothing of the argument, once the hub is there."""
+    if run.changed and run.shown is None:  # it could not be planned as a whole
+        return
+    if not any(address.startswith(f"module.{wish.stage}.") for address in run.shown or {}):
+        raise RecipeError(
+            f'module "{wish.stage}" of {run.instance.name} makes nothing of another '
+            f"{wish.argument}: terraform changes nothing there",
+            f"invoke terraform --name {run.instance.name} -- state list   shows what to taint",
+        )
+
+
+def _go_back(
+    run: Run, wish: Wish, old: str, trouble: str, error: BarehubError, seconds: float
+) -> None:
+    """Bring the hub back to the old line, if anything was changed; ``error`` tells what came of it.
+
+    What this loses was agreed to with the way there; the guard stays in force.
+    """
+    file, name = run.project.relative(run.instance.recipe), run.instance.name
+    says = f"{file} says {wish.argument} = {old} again"
+    if trouble:
+        error.add(f"see what {wish.argument} is in {file}, which was not put back: {trouble}")
+        return
+    if not run.changed:
+        error.add(f"{says}, and nothing else was changed")
+        return
+    if isinstance(error, Interrupted):
+        error.add(f"{says}; the hub is somewhere in between: invoke spawn --name {name}")
+        return
+    console.warn(f"the {wish.command} failed: {error.problem}")
+    console.say(f"  {says}: bringing {name} back to it")
+    run.terms = dataclasses.replace(run.terms, agreed=True, recover=True)
+    run.shown, run.losses, run.changed = None, {}, False
+    try:
+        for step in (read_recipe, complete_recipe, *pipeline.making(seconds)):
+            run.interruptions.check()
+            step(run)
+    except BarehubError as second:
+        error.add(
+            f"{says}, but the way back failed, too: {second.problem}",
+            *second.hints,
+            f"invoke spawn --name {name}",
+        )
+    else:
+        error.add(f"{says}, and the hub is back at it, and verified")
+
+
+def _written(project: Project, instance: Instance, wish: Wish) -> str:
+    """What the recipe has for the argument.
+
+    :raises RecipeError: nothing that one line of it says.
+    """
+    text = _text(instance)
+    written = template.literal(text, wish.stage, wish.argument)
+    if written is None:
+        file = project.relative(instance.recipe)
+        raise RecipeError(
+            f'{file} does not write {wish.argument} of module "{wish.stage}" as a plain value',
+            f"change what stands for it in {file}, then: invoke spawn --name {instance.name}",
+        )
+    return written
+
+
+def _text(instance: Instance) -> str:
+    """The recipe with its own line ends, and whatever else somebody has put there."""
+    return instance.recipe.read_bytes().decode(errors="surrogateescape")
+
+
+def _write(run: Run, wish: Wish, old: str, new: str) -> bool:
+    """Put ``new`` where the recipe has ``old``; false when it has something else."""
+    path, text = run.instance.recipe.resolve(), _text(run.instance)
+    if template.literal(text, wish.stage, wish.argument) != old:
+        return False
+    argument = Argument(wish.stage, wish.argument, old, wish.type)
+    unborn = path.with_name(f".{path.name}.unfinished")
+    changed = template.filled(text, {argument: new}).encode(errors="surrogateescape")
+    unborn.write_bytes(changed)
+    unborn.chmod(path.stat().st_mode & 0o777)
+    os.replace(unborn, path)
+    return True
+
+
+def _restore(run: Run, wish: Wish, old: str, new: str) -> str:
+    """Why the old line could not be put back; empty when it was."""
+    try:
+        if not _write(run, wish, new, old):
+            return "somebody changed it meanwhile"
+        run.instance.journal.add("revised", argument=wish.argument, was=new, now=old)
+    except (BarehubError, OSError) as error:
+        return error.problem if isinstance(error, BarehubError) else str(error.strerror)
+    return ""
