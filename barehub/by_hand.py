@@ -75,13 +75,13 @@ def _see(name: str, args: Sequence[str]) -> None:
 def _completed(run: Run, args: Sequence[str]) -> list[str]:
     """``args`` with where the state is, and the variables."""
     command, *rest = args
-    state = f"-state={run.state.plain}"
+    state = [] if run.state.backend else [f"-state={run.state.plain}"]
     if command == "state":
-        return [command, rest[0], state, *rest[1:]]
+        return [command, rest[0], *state, *rest[1:]]
     if command == "show":
         positional = [arg for arg in rest if not arg.startswith("-")]
         return [command, *rest, *([] if positional else [str(run.state.plain)])]
-    more = [state] if command in WITH_STATE else []
+    more = [*state] if command in WITH_STATE else []
     if command in WITH_VARIABLES:
         more.append("-input=false")
         if run.variables:

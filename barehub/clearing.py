@@ -123,9 +123,10 @@ def _search(
 
 
 def _kept(vault: Vault, instance: Instance) -> frozenset[tuple[str, str]]:
-    if not instance.living:
-        return frozenset()
-    made = state.made(vault.unseal(instance.sealed_state))
+    if instance.sealed_state.exists():
+        made = state.made(vault.unseal(instance.sealed_state))
+    else:
+        made = instance.journal.ledger().made if instance.backend else {}
     return frozenset(found for pair in made.items() if (found := resource_id(*pair)))
 
 

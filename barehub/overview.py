@@ -52,7 +52,7 @@ def describe(instance: Instance) -> dict[str, Any]:
 def _state(instance: Instance) -> str:
     if Lock(instance.lock).held():
         return "busy"
-    if not instance.living:
+    if not (instance.sealed_state.exists() or (instance.backend and instance.journal.life())):
         return "new"
     event = instance.journal.standing()
     return event if event in ("up", "stopped") else "unfinished"

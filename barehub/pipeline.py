@@ -20,6 +20,7 @@ from barehub.preparation import (
     fetch_modules,
     make_vault,
     open_state,
+    reach_state,
     read_recipe,
     read_secrets,
     start_agent,
@@ -47,6 +48,7 @@ PREPARATION: Sequence[Step] = (
     start_agent,
     preflight,
     fetch_modules,
+    reach_state,
     complete_recipe,
 )
 """What comes before Terraform plans. A state that cannot be unsealed stops all of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from barehub import fetching, keys
 from barehub.console import console
@@ -13,6 +14,7 @@ from barehub.run import Run
 from barehub.terraform import plugins
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
+from barehub.terraform.remote_state import RemoteState
 from barehub.vault import generate
 from barehub.vault.store import Secrets, Vault
 
@@ -165,26 +167,72 @@ def make_values(
 
 
 def open_state(run: Run) -> None:
-    """Unseal the state into the session.
+    """Unseal the state into the session; one that is in a backend waits for :func:`reach_state`.
 
     :raises VaultError: it cannot be unsealed; nothing else is done then.
-    :raises TerraformError: there is none, although the journal knows of resources: making them
-        again would leave those behind.
+    :raises TerraformError: it is not where the recipe says, or is gone.
     """
-    run.state.open(run.vault.unseal)
-    made = run.instance.journal.ledger().made
-    if made and not run.state.plain.exists() and not run.terms.recover:
-        sealed = run.project.relative(run.instance.sealed_state)
-        journal = run.project.relative(run.instance.journal.path)
-        told = ", ".join(f"{address} ({id})" if id else address for address, id in made.items())
-        command = "teardown" if run.command == "teardown" else "spawn"
+    sealed, name = run.project.relative(run.instance.sealed_state), run.instance.name
+    record = run.instance.folder / ".terraform" / "terraform.tfstate"
+    if run.instance.backend and run.instance.sealed_state.exists():
         raise TerraformError(
-            f"{sealed} is gone, but these were made and not destroyed: {told}",
-            f"git checkout {sealed}",
-            f"if it is lost: invoke {command} --name {run.instance.name} --recover",
-            f"invoke leftovers --name {run.instance.name}   # which of them are still there",
-            f"if you have removed them all by hand: rm {journal}",
+            f"the recipe of {name} has a backend, and its state is in {sealed}",
+            f"invoke state.migrate --name {name}   moves it into the backend",
+            f"or take the backend out of {run.project.relative(run.instance.recipe)}",
         )
+    if not run.instance.backend and record.exists():
+        if not run.instance.sealed_state.exists():
+            raise TerraformError(
+                f"the recipe of {name} has lost the backend that its state is in",
+                f"put it back, then: invoke state.migrate --name {name} --back",
+                f"if there is nothing in it: rm {run.project.relative(record)}",
+            )
+        record.unlink()  # terraform would want to move the state by itself, in clear
+    run.state.open(run.vault.unseal)
+    if not run.instance.backend:
+        _see_that_it_is_not_lost(run, f"git checkout {sealed}")
+
+
+def reach_state(run: Run) -> None:
+    """Look at the state that is in the recipe's backend, if it has one.
+
+    :raises TerraformError: the backend does not answer, or the state is gone.
+    """
+    if isinstance(run.state, RemoteState):
+        run.state.reach(terraform_of(run), run.vault.unseal)
+        _see_that_it_is_not_lost(run, f"see what became of it in the backend {run.state.backend}")
+
+
+SEEING: Sequence[Callable[[Run], None]] = (
+    read_recipe,
+    read_secrets,
+    open_state,
+    start_agent,
+    fetch_modules,
+    reach_state,
+)
+"""What a command needs that looks at the state and plans nothing."""
+
+
+def _see_that_it_is_not_lost(run: Run, found: str) -> None:
+    """:raises TerraformError: there is none, although the journal knows of resources: making them
+    again would leave those behind. ``found`` says where it may be.
+    """
+    made = run.instance.journal.ledger().made
+    if not made or run.state.lineage or run.terms.recover:
+        return
+    sealed, backend = run.project.relative(run.instance.sealed_state), run.state.backend
+    gone = f"the backend {backend} has no state" if backend else f"{sealed} is gone"
+    journal = run.project.relative(run.instance.journal.path)
+    told = ", ".join(f"{address} ({id})" if id else address for address, id in made.items())
+    command = "teardown" if run.command == "teardown" else "spawn"
+    raise TerraformError(
+        f"{gone}, but these were made and not destroyed: {told}",
+        found,
+        f"if it is lost: invoke {command} --name {run.instance.name} --recover",
+        f"invoke leftovers --name {run.instance.name}   # which of them are still there",
+        f"if you have removed them all by hand: rm {journal}",
+    )
 
 
 def _recipe(run: Run) -> recipes.Recipe:

@@ -30,6 +30,9 @@ OLDEST = {"terraform": (1, 6), "tofu": (1, 7)}
 scripts/install-tools, which runs before this can be imported, has the same."""
 
 
+_BACKEND = re.compile(r'^[ \t]*(?:terraform[ \t]*\{[ \t]*)?backend[ \t]+"(\w+)"', re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Tool:
     """A program and its version."""
@@ -55,6 +58,16 @@ class Instance:
         return self.folder / "terraform.tfstate.sops"
 
     @property
+    def untaken_state(self) -> Path:
+        """What the recipe's backend did not take of its state, sealed."""
+        return self.folder / "terraform.tfstate.errored.sops"
+
+    @property
+    def moved_state(self) -> Path:
+        """The sealed state as it was before it was moved into, or out of, a backend."""
+        return self.folder / "terraform.tfstate.backup.sops"
+
+    @property
     def known_hosts(self) -> Path:
         """Host keys that its team knows: those of its sources, and of its machines."""
         return self.folder / "known_hosts"
@@ -68,9 +81,18 @@ class Instance:
         return Journal(self.folder / "journal.jsonl")
 
     @property
+    def backend(self) -> str:
+        """The recipe's own backend, which then has the state; empty if it has none.
+
+        Found without a parser, because `list` asks; a run holds the parsed recipe against it.
+        """
+        texts = (path.read_text(errors="replace") for path in sorted(self.folder.glob("*.tf")))
+        return next((found[1] for text in texts if (found := _BACKEND.search(text))), "")
+
+    @property
     def living(self) -> bool:
-        """Whether Terraform may know of resources."""
-        return self.sealed_state.exists()
+        """Whether Terraform may know of resources; only a backend can tell what it has."""
+        return self.sealed_state.exists() or bool(self.backend)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from barehub import run as runs
 from barehub.console import console
 from barehub.errors import BarehubError, LeftoverError, TerraformError, UsageError
 from barehub.plan.address import parse
-from barehub.preparation import terraform_of
+from barehub.preparation import SEEING, open_state, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
-from barehub.run import Run
+from barehub.run import Run, Terms
 
 STATE_ONLY = re.compile(r"(terraform_data|null_resource|(random|time|tls|local|template)_\w+)")
 """Types that leave nothing in a cloud."""
@@ -176,8 +176,10 @@ def forget(project: Project, name: str, address: str, interruptions: Interruptio
     :raises UsageError: the journal does not miss it, or the state knows it.
     """
     instance = project.existing(name)
-    with runs.opened(project, instance, "forget", interruptions) as run:
-        run.state.open(run.vault.unseal)
+    terms = Terms(recover=True)  # also where the state is lost
+    with runs.opened(project, instance, "forget", interruptions, terms) as run:
+        for step in SEEING if instance.backend else (open_state,):
+            step(run)
         found = account(run)
         missed = [*found.begun, *found.unknown]
         if address not in missed:

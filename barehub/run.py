@@ -22,8 +22,10 @@ from barehub.lock import Lock
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Abandoned, Purpose, Session
+from barehub.terraform import remote_state
 from barehub.terraform.events import Progress
 from barehub.terraform.recipe import Recipe
+from barehub.terraform.remote_state import RemoteState
 from barehub.terraform.state import State
 from barehub.vault.store import Secrets, Vault
 
@@ -157,7 +159,7 @@ def opened(
             lock.release(remove=True)
             raise
         vault = Vault(project.root, own.folder)
-        state = State(own.state, instance.sealed_state, vault.seal)
+        state = _state(own, instance, vault, wait=terms.wait)
         run = Run(project, instance, interruptions, lock, own, vault, state, command, terms)
         failure: BaseException | None = None
         try:
@@ -169,6 +171,22 @@ def opened(
         finally:
             _close(run, failure)
     interruptions.check()
+
+
+def _state(own: Session, instance: Instance, vault: Vault, *, wait: bool) -> State:
+    if instance.backend:
+        return _remote(own.folder, instance, vault, wait=wait)
+    return State(own.state, instance.sealed_state, vault.seal)
+
+
+def _remote(folder: Path, instance: Instance, vault: Vault, *, wait: bool = False) -> RemoteState:
+    return RemoteState(
+        folder / remote_state.COPY,
+        instance.untaken_state,
+        vault.seal,
+        instance.backend,
+        wait=wait,
+    )
 
 
 def _close(run: Run, failure: BaseException | None) -> None:
@@ -191,7 +209,8 @@ def swept(awaited: tuple[str, str] | None = None) -> None:
 
 def _recover(dead: Abandoned) -> str | None:
     """Seal the state of a run that was killed, if it is newer than what is sealed."""
-    if not dead.state.exists():
+    shared = (dead.folder / remote_state.COPY).exists()
+    if not (dead.state.exists() or shared):
         return None
     if dead.purpose is None or dead.purpose.instance is None:
         raise LeftoverError(
@@ -200,14 +219,17 @@ def _recover(dead: Abandoned) -> str | None:
         )
     root = Path(dead.purpose.root)
     instance = Project(root).instance(dead.purpose.instance)
-    state = State(dead.state, instance.sealed_state, Vault(root, dead.folder).seal)
+    vault = Vault(root, dead.folder)
+    state: State = State(dead.state, instance.sealed_state, vault.seal)
+    if shared:
+        state = _remote(dead.folder, instance, vault)
     if instance.folder.exists():
         state.adopt_errored()
         _replay(dead, instance)
         count = len(state.resources())
         newer = state.close()
         return f"sealed the newer state of {instance.name} ({count} resources)" if newer else None
-    if state.resources():
+    if state.resources() and not shared:
         raise LeftoverError(
             f"it holds the state of {instance.name}, whose folder {instance.folder} is gone",
             f"put {instance.folder} back, or remove {dead.folder} if its resources do not matter",

@@ -15,12 +15,10 @@ from barehub.console import console
 from barehub.endpoint import target_of
 from barehub.errors import BarehubError, Interrupted, LeftoverError, TerraformError
 from barehub.preparation import (
+    SEEING,
     complete_recipe,
-    fetch_modules,
-    open_state,
     read_recipe,
     read_secrets,
-    start_agent,
     terraform_of,
 )
 from barehub.project import STAGES
@@ -232,14 +230,7 @@ def destroy(run: Run) -> None:
     if not (run.instance.living or journal.ledger().made or journal.ledger().begun):
         console.step("terraform", "there is no state: nothing to destroy")
         return
-    for step in (
-        read_recipe,
-        read_secrets,
-        open_state,
-        start_agent,
-        fetch_modules,
-        complete_recipe,
-    ):
+    for step in (*SEEING, complete_recipe):
         step(run)
     found = recovery.account(run)
     recovery.settle(run, found)
@@ -267,4 +258,5 @@ def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:
 def forget_instance(run: Run) -> None:
     """Remove what runs generated in the instance's folder; the recipe and the journal stay."""
     recipes.forget(run.instance)
+    run.instance.moved_state.unlink(missing_ok=True)
     shutil.rmtree(run.instance.folder / ".terraform", ignore_errors=True)

@@ -106,7 +106,7 @@ def _judged(
             )
         if _BACKEND.search(plan.recipe.text):
             raise RecipeError(
-                f"{old.folder}/main.tf has a backend of its own, which barehub does not run yet",
+                f"{old.folder}/main.tf has a backend of its own: only a file is taken over",
                 f"cd {quoted(old.folder)}, take the backend out, terraform init -migrate-state",
             )
         state = old.state(vault.scratch, project)

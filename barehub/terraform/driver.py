@@ -22,7 +22,7 @@ from barehub.errors import NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
-from barehub.terraform import plugins
+from barehub.terraform import backend, plugins
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
@@ -35,6 +35,9 @@ NOT_YET = ("Invalid for_each argument", "Invalid count argument")
 
 FED = ("plan", "import")
 """Commands that are given the variables. What an apply starts inherits all that it has."""
+USING = ("plan", "apply", "import")
+"""Commands that have the state's lock, and so may have waited while somebody else changed it."""
+
 _UNBUILT = re.compile(
     r"Provider (\S+) (\S+) does not have a[\s│]+package available for your current"
     r"[\s│]+platform,[\s│]+(\w+)"
@@ -118,6 +121,8 @@ class Terraform:
             raise self._not_fetched("\n".join(progress.raw))
 
     def _not_fetched(self, said: str) -> TerraformError:
+        if told := backend.unreachable(self.state.backend, self.folder.name, said):
+            return told
         if refusal := explain(said):
             fixes = (fix.replace("/NAME/", f"/{self.folder.name}/") for fix in refusal.fixes)
             return TerraformError(refusal.problem, *fixes)
@@ -200,7 +205,7 @@ class Terraform:
             "plan",
             json=FLAG,
             input=False,
-            state=self.state.plain,
+            **self.state.given("state"),
             out=path,
             var_file=self.variables,
             **options,
@@ -229,7 +234,7 @@ class Terraform:
         if self.state.trouble:
             raise self.state.trouble
         code, progress = self._run(
-            label, "apply", str(plan), json=FLAG, input=False, state=self.state.plain
+            label, "apply", str(plan), json=FLAG, input=False, **self.state.given("state")
         )
         self._check(code, progress, label, "apply")
         return progress
@@ -246,19 +251,51 @@ class Terraform:
             id,
             input=False,
             no_color=FLAG,
-            state=self.state.plain,
-            state_out=self.state.plain,
+            **self.state.given("state", "state_out"),
             var_file=self.variables,
         )
         if code != 0:
             self._show(progress)
             raise TerraformError(f"terraform import failed with exit code {code}")
 
+    def pull(self) -> bytes:
+        """The state as the recipe's backend has it.
+
+        :raises TerraformError: the backend does not answer.
+        """
+        return self._state("pull").stdout
+
+    def push(self, content: bytes, *, force: bool = False) -> None:
+        """Give the recipe's backend a state; with ``force`` whatever it has.
+
+        :raises TerraformError: it does not take it.
+        """
+        self._state("push", *(["-force"] if force else []), "-", input=content)
+
+    def _state(self, *args: str, input: bytes = b"") -> process.Finished:
+        argv = [str(self.tool.path), "state", args[0], "-no-color", *args[1:]]
+        done = process.run(argv, env=self.env, cwd=self.folder, input=input, pass_fds=self.fds)
+        if done.code == 0:
+            return done
+        kind, said = self.state.backend, console.redact(done.stderr.decode(errors="replace"))
+        if backend.LOCKED in said:
+            raise backend.locked(kind, self.folder.name, said)
+        for line in said.splitlines()[-30:]:
+            console.say(f"  {line}")
+        raise TerraformError(
+            f"terraform state {args[0]} failed: the backend {kind} does not answer, or refuses it",
+            f"invoke spawn --name {self.folder.name}   once it is there",
+        )
+
     def _check(self, code: int, progress: Progress, label: str, command: str) -> None:
         for warning in progress.warnings:
             console.warn(warning.lines()[0])
         if code == 0:
             return
+        if progress.errors and self.state.backend:
+            told = backend.refused(self.state.backend, self.folder.name, progress.errors[0])
+            if told:
+                raise told
         self._show(progress)
         where = _where(label)
         if not progress.errors:
@@ -325,6 +362,8 @@ class Terraform:
                     deadline.watch()
                     self.state.keep()
             self.state.adopt_errored()
+            if command in USING or label == "hand":
+                self.state.refresh()
         self.interruptions.check()
         if deadline.passed and child.returncode != 0:
             raise NotReadyError(

@@ -22,6 +22,7 @@ from typing import Any
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
 from barehub.suspicion import PLACEHOLDER
+from barehub.terraform import backend
 from barehub.terraform import module as modules
 from barehub.terraform.hcl import Block, named, parse
 from barehub.terraform.module import Module
@@ -208,11 +209,7 @@ def read(instance: Instance) -> Recipe:
             if near
             else f'add module "{lacking[0]}"; terraform/recipes/local.tf shows all three',
         )
-    if any("backend" in block for block in recipe.content.get("terraform", [])):
-        raise RecipeError(
-            f"{shown} has a backend of its own, which barehub does not run yet",
-            f"take the backend block out of {shown}: barehub seals the state beside the recipe",
-        )
+    backend.check(instance)
     return recipe
 
 

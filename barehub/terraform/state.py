@@ -42,6 +42,15 @@ class State:
         self._looked = 0.0
         self._patience = INSIDE_SECONDS if inside.sealed() else SEAL_SECONDS
         self._seen: tuple[int, int] | None = None
+        self.backend = ""
+        """The recipe's own, if that has the state; see ``remote_state``."""
+
+    def given(self, *options: str) -> dict[str, Any]:
+        """What Terraform is told of where the state is: ``options`` of its command."""
+        return dict.fromkeys(options, self.plain)
+
+    def refresh(self) -> None:
+        """Look again, after Terraform had it: we look where it wrote."""
 
     def open(self, unseal: Unseal) -> None:
         """Unseal the state into the session.
@@ -51,7 +60,7 @@ class State:
         """
         if self.sealed.exists():
             content = unseal(self.sealed)
-            if _parse(content) is None:
+            if parse(content) is None:
                 raise TerraformError(
                     f"{self.sealed.name} does not hold a Terraform state",
                     f"git log -p {self.sealed}",
@@ -73,7 +82,7 @@ class State:
             content = errored.read_bytes()
         except FileNotFoundError:
             return
-        newest = _parse(content)
+        newest = parse(content)
         if newest is None:
             raise TerraformError(f"{errored} does not hold a Terraform state", f"look at {errored}")
         if newest["serial"] >= self._content().get("serial", 0):
@@ -99,7 +108,7 @@ class State:
             return
         try:
             content = self.plain.read_bytes()
-            if _parse(content) is not None:
+            if parse(content) is not None:
                 self._seal_if_newer(content)
                 self._seen = (about.st_mtime_ns, about.st_size)
                 self.trouble = None
@@ -123,7 +132,7 @@ class State:
             return False
         if not content:
             return False  # Terraform made the file to lock it, and was killed before it wrote
-        if _parse(content) is None:
+        if parse(content) is None:
             torn = self.sealed.with_name("terraform.tfstate.torn.sops")
             self._seal(content, torn)
             console.warn(f"terraform left a half-written state; it is kept as {torn}")
@@ -184,13 +193,18 @@ class State:
         return {name: output["value"] for name, output in outputs.items()}
 
     @property
+    def serial(self) -> int:
+        """How often it was changed."""
+        return int(self._content().get("serial", 0))
+
+    @property
     def lineage(self) -> str:
         """The random name of this state, the same through an instance's life; empty before it."""
         return str(self._content().get("lineage", ""))
 
     def _content(self) -> dict[str, Any]:
         try:
-            return _parse(self.plain.read_bytes()) or {}
+            return parse(self.plain.read_bytes()) or {}
         except FileNotFoundError:
             return {}
 
@@ -230,7 +244,7 @@ def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:
 
 def made(content: bytes) -> dict[str, str]:
     """Address to id of all resources of a state."""
-    both = _managed(_parse(content) or {})
+    both = _managed(parse(content) or {})
     return {_address(r, i): str(i.get("attributes", {}).get("id", "")) for r, i in both}
 
 
@@ -238,7 +252,7 @@ def _fingerprint(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _parse(content: bytes) -> dict[str, Any] | None:
+def parse(content: bytes) -> dict[str, Any] | None:
     """The state, or nothing when it is torn or something else."""
     try:
         state = json.loads(content)

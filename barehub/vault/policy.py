@@ -29,7 +29,7 @@ TEMPLATE = """\
 # Who can read the vault: whoever has the private key of one of these. Change them with
 # invoke vault.add-recipient and vault.remove-recipient, or here, and then: invoke vault.sync
 creation_rules:
-  - path_regex: ^(secrets/.+|instances/[^/]+/terraform\\.tfstate(\\.torn)?\\.sops)$
+  - path_regex: ^(secrets/.+|instances/[^/]+/terraform\\.tfstate(\\.\\w+)?\\.sops)$
     age:
 """
 

@@ -162,7 +162,7 @@ def test_a_variable_that_the_recipe_declares_itself_is_only_filled(instance: Ins
         ('module "provider" {\n  source = "x\n}\n', r"main\.tf line 2, column .* not valid HCL"),
         ('module "provider" {\n', r"not valid HCL"),
         ("", r'no module "provider" \(it has: none\)'),
-        (NEUROLIBRE + 'terraform {\n  backend "pg" {}\n}\n', "a backend of its own"),
+        (NEUROLIBRE + 'terraform {\n  backend "local" {}\n}\n', "a backend 'local'"),
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_by_name(
