@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from invoke.collection import Collection
 from invoke.context import Context
 
-from barehub.tasks import clouds, day_two, instance, recipe, vault
+from barehub.tasks import clouds, day_two, instance, recipe, state, vault
 from barehub.tasks.new import new
 from barehub.tasks.verb import (
     CONTAINER,
@@ -294,4 +294,5 @@ namespace = Collection(
 for room in (instance, day_two):
     for task in Collection.from_module(room).tasks.values():
         namespace.add_task(task)
+namespace.add_collection(Collection.from_module(state, name="state"))
 namespace.add_collection(Collection.from_module(vault, name="vault"))

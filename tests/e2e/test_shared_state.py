@@ -1,0 +1,303 @@
+"""A team's state in a real PostgreSQL: a recipe with a backend of its own, from two clones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres import PASSWORD, Postgres
+
+from barehub.lock import Lock
+from tests.canary import Watch, holding
+
+from . import slow_cloud
+from .conftest import Cli, Result, unseal
+
+TOKEN = "CANARY-shared-token"
+SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
+SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"
+BACKEND = """
+terraform {
+  backend "pg" { schema_name = "demo" }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    server = Postgres()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(cluster: Postgres) -> Postgres:
+    cluster.query("drop schema if exists demo cascade")
+    return cluster
+
+
+@pytest.fixture
+def sealed(cli: Cli, server: Postgres) -> Cli:
+    """An instance whose state is sealed, with the credentials of a backend in the vault."""
+    slow_cloud.make(cli.instance("demo"), SLOW)
+    (cli.instance("demo") / "quick").touch()
+    assert cli("vault.init").code == 0
+    assert cli("vault.set", "variables.api_token", input=TOKEN).code == 0
+    assert cli("vault.set", "environment.PG_CONN_STR", input=server.url).code == 0
+    return cli
+
+
+@pytest.fixture
+def alice(sealed: Cli) -> Cli:
+    _share(sealed)
+    return sealed
+
+
+@pytest.fixture
+def bob(alice: Cli, tmp_path: Path) -> Cli:
+    """The same on another machine: a clone, and memory, of his own."""
+    root, memory = tmp_path / "bob", tmp_path / "bob-memory"
+    shutil.copytree(alice.root, root)
+    memory.mkdir(mode=0o700)
+    return Cli(root, {**alice.env, "XDG_RUNTIME_DIR": str(memory)})
+
+
+def _share(cli: Cli) -> None:
+    recipe = cli.instance("demo") / "main.tf"
+    recipe.write_text(BACKEND + recipe.read_text())
+
+
+def _unshare(cli: Cli) -> None:
+    recipe = cli.instance("demo") / "main.tf"
+    recipe.write_text(recipe.read_text().replace(BACKEND, ""))
+
+
+def _spawned(cli: Cli, *args: str) -> Result:
+    result = cli(*SPAWN, *args)
+    assert result.code == 8, result  # nothing listens at this recipe's endpoint
+    return result
+
+
+def _at_work(cli: Cli) -> subprocess.Popen[str]:
+    """A spawn whose machine is being made until :func:`_go_on`."""
+    (cli.instance("demo") / "quick").unlink()
+    run = cli.start(*SPAWN)
+    deadline = time.monotonic() + 60
+    while not (cli.instance("demo") / "log").exists():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return run
+
+
+def _go_on(cli: Cli) -> None:
+    (cli.instance("demo") / "go").touch()
+
+
+def _log(*clis: Cli) -> list[str]:
+    """What was made, by whomever."""
+    logs = [cli.instance("demo") / "log" for cli in clis]
+    return sorted(line for log in logs if log.exists() for line in log.read_text().split())
+
+
+def _there(server: Postgres) -> dict[str, object]:
+    state: dict[str, object] = json.loads(server.query("select data from demo.states"))
+    return state
+
+
+def test_a_recipes_own_backend_has_the_state_and_nobody_else_its_password(
+    alice: Cli, bob: Cli, server: Postgres, tmp_path: Path
+) -> None:
+    with Watch() as watch:
+        _spawned(alice)
+    assert [a for a in watch.seen if PASSWORD.encode() in a and b"PG_CONN_STR=" not in a] == []
+    assert len(_there(server)["resources"]) == 4  # type: ignore[arg-type]
+    assert not (alice.instance("demo") / "terraform.tfstate.sops").exists()
+    assert (alice.instance("demo") / ".terraform" / "terraform.tfstate").exists()
+    again = _spawned(bob)
+    assert "nothing to change" in again.err
+    assert "terraform_data.machine" in bob("terraform", "--name", "demo", "--", "state", "list").out
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+    gone = bob("teardown", "--name", "demo", "--yes")
+    assert gone.code == 0, gone
+    assert _there(server)["resources"] == []
+    for secret in (PASSWORD, TOKEN):
+        assert holding(secret, alice.root, bob.root, Path(os.environ["XDG_RUNTIME_DIR"])) == []
+        assert secret not in again.err + gone.err
+
+
+def test_a_password_in_the_block_is_refused_before_terraform_stores_it(
+    alice: Cli, server: Postgres
+) -> None:
+    recipe = alice.instance("demo") / "main.tf"
+    block = f'terraform {{\n  backend "pg" {{\n    conn_str = "{server.url}"\n  }}\n}}\n'
+    recipe.write_text(recipe.read_text().replace(BACKEND, block))
+    refused = alice(*SPAWN)
+    assert refused.code == 2, refused
+    assert "main.tf has a secret in conn_str" in refused.err
+    assert "invoke vault.set environment.PG_CONN_STR --name demo" in refused.err
+    assert PASSWORD not in refused.err
+    assert not (alice.instance("demo") / ".terraform").exists()
+
+
+def test_a_second_machine_is_told_and_can_wait(alice: Cli, bob: Cli) -> None:
+    first = _at_work(alice)
+    told = bob(*SPAWN)
+    assert told.code == 1, told
+    assert "another command has the state of demo in pg; this backend does not tell" in told.err
+    assert "pg_stat_activity" in told.err and "--wait" in told.err
+    _go_on(alice)
+    waited = _spawned(bob, "--wait")
+    first.communicate(timeout=60)
+    assert "nothing to change" in waited.err or "dns" in waited.err, waited
+    _spawned(alice)
+    _spawned(bob)
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+
+
+def test_two_that_begin_at_once_make_everything_once(alice: Cli, bob: Cli) -> None:
+    runs = [alice.start(*SPAWN), bob.start(*SPAWN)]
+    said = [run.communicate(timeout=100)[1] for run in runs]
+    assert {run.returncode for run in runs} <= {1, 5, 8}, said
+    assert "nothing to change" in _spawned(alice).err + _spawned(bob).err
+    assert "nothing to change" in _spawned(alice).err
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"], said
+
+
+def test_a_server_that_dies_in_an_apply_loses_nothing(
+    alice: Cli, bob: Cli, server: Postgres
+) -> None:
+    run = _at_work(alice)
+    folder = alice.instance("demo")
+    # the one place where Terraform can leave what the backend does not take is in memory
+    assert (folder / "errored.tfstate").readlink().is_relative_to(os.environ["XDG_RUNTIME_DIR"])
+    server.kill()
+    _go_on(alice)
+    _, said = run.communicate(timeout=100)
+    try:
+        assert run.returncode == 5, said
+        assert "the backend did not take the newest state" in said
+        assert not (folder / "errored.tfstate").is_symlink()
+        names = [r["name"] for r in unseal(folder / "terraform.tfstate.errored.sops")["resources"]]
+        assert names == ["ip", "machine"]
+        dead = alice(*SPAWN)
+        assert dead.code == 5 and "does not answer" in dead.err, dead
+    finally:
+        server.start()
+    back = _spawned(alice)
+    assert "the pg backend took what it had not taken" in back.err
+    assert not (folder / "terraform.tfstate.errored.sops").exists()
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+    assert "nothing to change" in _spawned(bob).err
+    for secret in (PASSWORD, TOKEN):
+        assert holding(secret, alice.root, bob.root) == []
+
+
+def test_power_that_goes_before_the_backend_was_told_loses_nothing(
+    alice: Cli, bob: Cli, server: Postgres
+) -> None:
+    run = _at_work(alice)
+    folder = alice.instance("demo")
+    for pid, _ in Lock(folder / ".lock").keepers():
+        os.kill(pid, signal.SIGKILL)
+    run.communicate(timeout=20)
+    for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
+        shutil.rmtree(home)
+    _go_on(alice)
+    refused = alice(*SPAWN)
+    assert refused.code == 5, refused
+    assert "the backend pg has no state, but these were made" in refused.err
+    said = _spawned(alice, "--recover").err
+    assert "imported module.provider.terraform_data.ip" in said
+    assert _log(alice) == ["binderhub", "dns", "provider", "provider"]
+    assert "nothing to change" in _spawned(bob).err
+
+
+def test_what_was_half_made_is_replaced_in_the_backend_too(alice: Cli, server: Postgres) -> None:
+    _spawned(alice)
+    machine = "module.provider.terraform_data.machine"
+    begun = {"at": time.time(), "event": "resource-start", "address": machine, "action": "create"}
+    with (alice.instance("demo") / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps(begun) + "\n")
+    said = _spawned(alice, "--recover").err
+    assert f"{machine} was never finished" in said
+    assert _log(alice) == ["binderhub", "dns", "provider", "provider"]
+    assert "nothing to change" in _spawned(alice).err
+
+
+def test_terraform_that_a_killed_run_left_goes_on(alice: Cli, bob: Cli, server: Postgres) -> None:
+    run = _at_work(alice)
+    keepers = Lock(alice.instance("demo") / ".lock").keepers()
+    run.kill()
+    run.communicate(timeout=20)
+    _go_on(alice)
+    deadline = time.monotonic() + 30
+    while any(Path("/proc", str(pid)).exists() for pid, _ in keepers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "was cut off in stage provider" in _spawned(alice).err
+    assert "nothing to change" in _spawned(bob).err
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+
+
+def test_a_state_moves_into_a_backend_and_back(sealed: Cli, server: Postgres) -> None:
+    _spawned(sealed)
+    folder = sealed.instance("demo")
+    file, backup = folder / "terraform.tfstate.sops", folder / "terraform.tfstate.backup.sops"
+    before = unseal(file)
+    _share(sealed)
+    unmoved = sealed(*SPAWN)
+    assert unmoved.code == 5 and "hint: invoke state.migrate --name demo" in unmoved.err, unmoved
+    for _ in range(2):
+        moved = sealed("state.migrate", "--name", "demo")
+        assert moved.code == 0, moved
+        assert "in pg now: 4 resources" in moved.err
+        there = _there(server)
+        assert [there[k] for k in ("serial", "lineage", "resources")] == [
+            before[k] for k in ("serial", "lineage", "resources")
+        ]
+        assert unseal(backup) == before and not file.exists()
+        assert "nothing to change" in _spawned(sealed).err
+        back = sealed("state.migrate", "--name", "demo", "--back")
+        assert back.code == 0, back
+        assert _there(server)["resources"] == []
+        assert unseal(file) == unseal(backup)
+        before = unseal(file)
+    _unshare(sealed)
+    assert "nothing to change" in _spawned(sealed).err
+    gone = sealed("teardown", "--name", "demo", "--yes")
+    assert gone.code == 0, gone
+    for secret in (PASSWORD, TOKEN):
+        assert holding(secret, sealed.root) == []
+    assert _log(sealed) == ["binderhub", "dns", "provider"]
+
+
+def test_nothing_is_moved_over_the_state_of_something_else(sealed: Cli, server: Postgres) -> None:
+    _spawned(sealed)
+    _share(sealed)
+    assert sealed("state.migrate", "--name", "demo").code == 0
+    other = sealed.instance("other")
+    slow_cloud.make(other)
+    recipe = other / "main.tf"
+    assert sealed("spawn", "--name", "other", "--timeout", "1").code == 8
+    recipe.write_text(BACKEND + recipe.read_text())
+    before = _there(server)
+    refused = sealed("state.migrate", "--name", "other")
+    assert refused.code == 5, refused
+    assert "holds another state already, of 4 resources; nothing was moved" in refused.err
+    assert _there(server) == before
+    assert (other / "terraform.tfstate.sops").exists()
+    assert sealed("state.migrate", "--name", "demo", "--back").code == 0
+    _unshare(sealed)
+    lost = sealed.instance("demo") / "terraform.tfstate.sops"
+    lost.unlink()
+    told = sealed(*SPAWN)
+    assert told.code == 5 and "has lost the backend that its state is in" in told.err, told

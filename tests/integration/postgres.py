@@ -1,0 +1,93 @@
+"""A real PostgreSQL of a test's own: a private cluster on loopback, with a password."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+PASSWORD = "CANARY-postgres-password"
+
+
+class Postgres:
+    """Started with :meth:`start`, as often as it was killed; :meth:`close` removes it."""
+
+    def __init__(self) -> None:
+        # PostgreSQL does not run as root, and its own user may not enter pytest's folders
+        self.folder = Path(tempfile.mkdtemp(prefix="barehub-postgres-"))
+        self.user = "postgres" if os.geteuid() == 0 else None
+        self.port = _free_port()
+        self._child: subprocess.Popen[bytes] | None = None
+        word = self.folder / "password"
+        word.write_text(PASSWORD)
+        if self.user:
+            own = pwd.getpwnam(self.user)
+            for path in (self.folder, word):
+                os.chown(path, own.pw_uid, own.pw_gid)
+        self._run("initdb", "-A", "scram-sha-256", "-U", "hub", f"--pwfile={word}", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        return f"postgres://hub:{PASSWORD}@127.0.0.1:{self.port}/postgres?sslmode=disable"
+
+    def start(self) -> None:
+        argv = [_program("postgres"), "-D", str(self.data), "-h", "127.0.0.1", "-p", str(self.port)]
+        argv += ["-k", str(self.folder), "-F"]
+        with (self.folder / "log").open("ab") as log:
+            self._child = subprocess.Popen(argv, user=self.user, stdout=log, stderr=log, cwd="/")
+        deadline = time.monotonic() + 30
+        while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), ok=(0, 1, 2)):
+            assert self._child.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does: every connection is cut off."""
+        assert self._child
+        self._child.send_signal(signal.SIGQUIT)
+        self._child.wait(timeout=30)
+
+    def query(self, sql: str) -> str:
+        argv = [_program("psql"), "-qtA", self.url, "-c", sql]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    def close(self) -> None:
+        if self._child and self._child.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def _run(self, program: str, *args: str, ok: tuple[int, ...] = (0,)) -> int:
+        env = {**os.environ, "PGDATA": str(self.data)}
+        done = subprocess.run(
+            [_program(program), *args],
+            user=self.user,
+            env=env,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
+        assert done.returncode in ok, done.stdout + done.stderr
+        return done.returncode
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _program(name: str) -> str:
+    """Debian keeps all but psql out of PATH."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ["PATH"]]))
+    assert found, f"{name} is missing: scripts/test installs postgresql"
+    return found
