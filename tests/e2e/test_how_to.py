@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import registry
 from endpoints import HOST, Servers, modern, routes
+from postgres import Postgres
 from sshd import Sshd, keygen, repository
 
 from . import slow_cloud, working_hub
@@ -272,6 +273,25 @@ def test_after_a_crash(hub: Machine) -> None:
         hub.run(scripts[1])
     said = "".join(hub.run(script) for script in [scripts[2], scripts[1], *scripts[3:]])
     assert "nobody has demo" in said and "module.provider.terraform_data.master" in said
+
+
+@pytest.mark.timeout(300)
+def test_share_state(hub: Machine) -> None:
+    folder = hub.root / "instances" / "demo"
+    recipe, page = folder / "main.tf", (PAGES / "share-state.md").read_text()
+    block = page.partition("```hcl\n")[2].partition("```")[0]
+    server = Postgres()
+    try:
+        server.start()
+        hub.env["URL"] = server.url
+        recipe.write_text(block + recipe.read_text())
+        said = [hub.run(script) for _, script in blocks("share-state.md")]
+    finally:
+        server.close()
+    recipe.write_text(recipe.read_text().replace(block, ""))
+    assert "in pg now" in said[1] and "nothing to change" in said[1]
+    assert "sealed in instances/demo/terraform.tfstate.sops now" in said[2]
+    assert "nothing to change" in hub.run("invoke plan --name demo")
 
 
 @pytest.mark.cloud
