@@ -35,9 +35,10 @@ def show(instances: Sequence[Instance], *, as_json: bool) -> None:
 
 
 def describe(instance: Instance) -> dict[str, Any]:
-    """``state`` is ``new`` (only a recipe), ``busy`` (a run has it), ``up`` (verified by the last
-    spawn that changed something), ``stopped`` (verified in a container, with which its hub ended),
-    ``unfinished`` (something was changed, and not verified)."""
+    """``state`` is ``new`` (only a recipe), ``gone`` (torn down, and nothing since), ``busy`` (a
+    run has it), ``up`` (verified by the last spawn that changed something), ``stopped`` (verified
+    in a container, with which its hub ended), ``unfinished`` (something was changed, and not
+    verified)."""
     journal = instance.journal
     endpoint = journal.last("endpoint")
     first = next((e for e in journal.life() if e["event"] == "spawn"), None)
@@ -52,9 +53,10 @@ def describe(instance: Instance) -> dict[str, Any]:
 def _state(instance: Instance) -> str:
     if Lock(instance.lock).held():
         return "busy"
-    if not (instance.sealed_state.exists() or (instance.backend and instance.journal.life())):
-        return "new"
-    event = instance.journal.standing()
+    journal = instance.journal
+    if not (instance.sealed_state.exists() or (instance.backend and journal.life())):
+        return "gone" if journal.events() and not journal.life() else "new"
+    event = journal.standing()
     return event if event in ("up", "stopped") else "unfinished"
 
 

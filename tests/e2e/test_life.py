@@ -103,4 +103,4 @@ def test_a_hub_is_spawned_verified_and_torn_down(cli: Cli, tmp_path: Path) -> No
     assert list(Path(os.environ["XDG_RUNTIME_DIR"]).rglob("*.tfstate")) == []
     assert [path for secret in secrets for path in holding(secret, cli.root)] == []
     (row,) = json.loads(cli("list", "--json").out)
-    assert (row["state"], row["endpoint"]) == ("new", None)
+    assert (row["state"], row["endpoint"]) == ("gone", None)
