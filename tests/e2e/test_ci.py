@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from barehub.leftovers import processes_from
 from tests.processes import ended
 
 from . import slow_cloud
@@ -146,9 +147,7 @@ def _masked_alone(result: Result) -> None:
 
 @pytest.mark.timeout(400)
 def test_a_hub_lives_in_ci(ci: Ci) -> None:
-    recipe = ci.clone.root / "instances/demo/main.tf"
-    recipe.parent.mkdir(parents=True)
-    recipe.write_bytes((ROOT / "terraform/recipes/local.tf").read_bytes())
+    ci.clone.invoke("new", "--name", "demo", "--recipe", "local")
     ci.clone.invoke("vault.set", "environment.SOMETHING", "--name", "demo", input=CANARY)
     _push(ci, "A hub")
 
@@ -157,10 +156,11 @@ def test_a_hub_lives_in_ci(ci: Ci) -> None:
     planned = plan.step("Plan")
     assert planned.code == 0, planned
     _masked_alone(planned)
-    assert plan.summary.startswith("### `demo`: ") and "to create" in plan.summary
+    comment = plan.summary
+    assert comment.startswith("### `demo`: ") and "to create" in comment
     assert plan.step("Comment").code == 0
     asked = "gh pr comment 7 --repo owner/hubs --edit-last --create-if-none --body-file comment.md"
-    assert ci.asked == f"{asked}\n{plan.summary}"
+    assert ci.asked == f"{asked}\n{comment}"
     assert "journal.jsonl" not in str(ci.files)
 
     # the merge makes it, and what it made is in git
@@ -264,14 +264,33 @@ def test_a_cancelled_run_ends_in_order(slow: Ci) -> None:
 
 
 @pytest.mark.timeout(200)
+def test_a_killed_run_is_kept_by_the_last_step(slow: Ci) -> None:
+    job = slow.job("spawn", "spawn")
+    running = job.start("Spawn")
+    _until(lambda: "barehub/demo" in slow.branches and _begun(slow), running)
+    _kill(job, running)
+    kept = job.step("Keep")  # without a key
+    assert kept.code == 0, kept
+    assert '"event": "resource-start"' in slow.kept("journal.jsonl")
+    assert slow.branches == ["main"]
+
+
+@pytest.mark.timeout(200)
+def test_plaintext_is_never_pushed(slow: Ci) -> None:
+    job = slow.job("spawn", "spawn")
+    (job.root / "secrets/demo.yaml").write_text(f"variables: {{token: {CANARY}}}\n")
+    result = job.step("Spawn")
+    assert result.code == 1, result
+    assert "secrets/demo.yaml is not encrypted" in result.out
+    assert CANARY not in slow.git("log", "-p", "--all")
+
+
+@pytest.mark.timeout(200)
 def test_what_a_dead_machine_left_is_taken_up(slow: Ci) -> None:
     job = slow.job("spawn", "spawn")
     running = job.start("Spawn")
     _until(lambda: "barehub/demo" in slow.branches and _begun(slow), running)
-    os.killpg(running.pid, signal.SIGKILL)
-    for pid in _below(job.root):
-        os.kill(pid, signal.SIGKILL)
-    running.communicate()
+    _kill(job, running)
     assert "terraform.tfstate.sops" not in str(slow.files)
     nexts = slow.job("spawn", "spawn").step("Spawn")
     assert "found: barehub/demo, left by a run whose machine went away" in nexts.out, nexts
@@ -296,14 +315,16 @@ def test_two_that_changed_the_same_stop_before_either_is_lost(slow: Ci) -> None:
 
 
 def _begun(ci: Ci) -> bool:
-    told = ci.git("show", "barehub/demo:instances/demo/journal.jsonl")
-    return "resource-start" in told
+    branch = ("grep", "-c", "resource-start", "barehub/demo", "--", "instances/demo/journal.jsonl")
+    return subprocess.run(("git", *branch), cwd=ci.remote, capture_output=True).returncode == 0
 
 
-def _below(root: Path) -> list[int]:
-    from barehub.leftovers import processes_from
-
-    return processes_from(root)
+def _kill(job: Job, running: subprocess.Popen[str]) -> None:
+    """With all that it has started."""
+    os.killpg(running.pid, signal.SIGKILL)
+    for pid in processes_from(job.root):
+        os.kill(pid, signal.SIGKILL)
+    running.communicate()
 
 
 @pytest.mark.timeout(200)

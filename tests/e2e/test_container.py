@@ -88,7 +88,7 @@ def test_a_hub_lives_and_ends_in_containers(boxed: Cli, tmp_path: Path) -> None:
     down = boxed("teardown", "--name", "demo", "--yes", "--container")
     assert down.code == 0, down
     assert "no process, no port, no state" in down.err
-    assert boxed("list", "--json").out.count('"new"') == 1
+    assert boxed("list", "--json").out.count('"gone"') == 1
 
 
 def _see_the_seal(told: dict[str, object], cli: Cli) -> None:

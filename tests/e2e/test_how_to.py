@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -358,6 +359,18 @@ def test_closed_networks(here: Machine, tmp_path: Path) -> None:
     here.env["FOLDER"] = str(registry.fill(tmp_path / "providers", "linux_amd64"))
     said = "".join(here.run(script) for _, script in blocks("closed-networks.md"))
     assert f"providers  {tmp_path}/providers has acme/thing; " in said
+
+
+def test_ci(here: Machine) -> None:
+    """The workflows themselves are run by test_ci.py."""
+    with_drivers(here.root)
+    shutil.copy(ROOT / "scripts" / "keep", here.root / "scripts")
+    shutil.copytree(PAGES / "ci", here.root / "docs" / "how-to" / "ci")
+    said = "".join(here.run(script) for _, script in blocks("ci.md"))
+    assert "to create" in said
+    assert (here.root / ".github" / "workflows" / "spawn.yml").exists()
+    assert (here.root / ".gitlab-ci.yml").exists()
+    assert "barehub/demo" not in here.run("git ls-remote origin")
 
 
 def test_every_page_is_run() -> None:

@@ -1,0 +1,109 @@
+"""The files of docs/how-to/ci, looked at by actionlint, shellcheck and the published schemas."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+GITHUB = sorted((ROOT / "docs/how-to/ci/github").glob("*.yml"))
+GITLAB = ROOT / "docs/how-to/ci/gitlab-ci.yml"
+
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+"""Built by Go, which checks its sum: PyPI's package fetches a program while it is installed."""
+
+
+@pytest.fixture(scope="session")
+def actionlint() -> Path:
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    place = ROOT / ".tools" / "actionlint-1.7.12"
+    if not (place / "actionlint").exists():
+        if not go:
+            pytest.skip("actionlint is built with Go, which is not installed")
+        env = {**os.environ, "GOBIN": str(place), "GOFLAGS": "-mod=mod"}
+        subprocess.run([go, "install", ACTIONLINT], env=env, check=True, timeout=300)
+    return place / "actionlint"
+
+
+def _checked(*argv: str | Path) -> str:
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_actionlint_and_the_shellcheck_within(actionlint: Path, tmp_path: Path) -> None:
+    shellcheck = shutil.which("shellcheck")
+    assert shellcheck and GITHUB
+    _checked(actionlint, "-shellcheck", shellcheck, *GITHUB)
+    bad = tmp_path / "bad.yml"
+    bad.write_text(GITHUB[0].read_text().replace("$(./scripts", "$(ls $HOME; ./scripts"))
+    with pytest.raises(AssertionError, match="SC2086"):
+        _checked(actionlint, "-shellcheck", shellcheck, bad)
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"), [("github-workflows", GITHUB), ("gitlab-ci", [GITLAB])]
+)
+def test_published_schema(schema: str, files: list[Path]) -> None:
+    check = Path(sys.executable).with_name("check-jsonschema")
+    _checked(check, "--builtin-schema", f"vendor.{schema}", *files)
+
+
+def _gitlab() -> dict[str, Any]:
+    return yaml.safe_load(GITLAB.read_text())  # type: ignore[no-any-return]
+
+
+def test_gitlab_scripts_by_shellcheck(tmp_path: Path) -> None:
+    jobs = {name: job for name, job in _gitlab().items() if isinstance(job, dict)}
+    scripts = [
+        (name, part, "\n".join(job[part]))
+        for name, job in jobs.items()
+        for part in ("script", "after_script")
+        if part in job
+    ]
+    assert len(scripts) == 6
+    for name, part, text in scripts:
+        file = tmp_path / f"{name}-{part}"
+        file.write_text(f"#!/bin/bash\nset -eo pipefail\n{text}\n")
+        _checked("shellcheck", file)
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = [line for file in GITHUB for line in re.findall(r"uses: (.*)", file.read_text())]
+    assert used
+    assert [
+        line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", line)
+    ] == []
+
+
+def test_the_key_is_in_no_step_that_runs_anything_else() -> None:
+    told = [
+        (file.stem, step["name"])
+        for file in GITHUB
+        for job in yaml.safe_load(file.read_text())["jobs"].values()
+        for step in [{"name": "the job", "env": job.get("env", {})}, *job["steps"]]
+        if "SOPS_AGE_KEY" in step.get("env", {})
+    ]
+    assert told == [("plan", "Plan"), ("spawn", "Spawn"), ("teardown", "Teardown")]
+
+
+def test_one_run_at_a_time_has_an_instance() -> None:
+    jobs = {
+        file.stem: yaml.safe_load(file.read_text())["jobs"].get(file.stem, {}) for file in GITHUB
+    }
+    groups = {name: jobs[name]["concurrency"] for name in ("spawn", "teardown")}
+    assert {one["cancel-in-progress"] for one in groups.values()} == {False}
+    assert groups["spawn"]["group"] == "barehub-${{ matrix.name }}"
+    assert groups["teardown"]["group"] == "barehub-${{ inputs.name }}"
+    gitlab = _gitlab()
+    assert gitlab[".run"]["resource_group"] == "barehub"
+    assert {gitlab[name]["extends"] for name in ("spawn", "teardown")} == {".run"}
