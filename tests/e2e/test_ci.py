@@ -1,6 +1,7 @@
 """The workflows of docs/how-to/ci: their steps run as plain shell, with a remote on disk.
 
-GitHub itself is stood in for: `gh` keeps what it is asked, and answers that there is no issue.
+GitHub and GitLab themselves are stood in for: `gh` and `curl` keep what they are asked, and answer
+nothing, which is what there is before the first issue.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from .conftest import ROOT, Cli, Result
 from .jobs import Job, checkout
 
 CANARY = "CANARY-ci-71c3"
+
+CURL = """#!/bin/sh
+# keeps its arguments, its configuration, and the comment
+echo "curl $*" >> "$ASKED"
+cat - comment.md >> "$ASKED"
+"""
 
 GH = """#!/bin/sh
 # keeps what it is asked, with the file that it is given
@@ -98,8 +105,9 @@ def ci(cli: Cli, tmp_path: Path) -> Ci:
     home, programs = tmp_path / "runner-home", tmp_path / "programs"
     home.mkdir()
     programs.mkdir()
-    (programs / "gh").write_text(GH)
-    (programs / "gh").chmod(0o755)
+    for name, text in (("gh", GH), ("curl", CURL)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
     path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {**clone.env, "HOME": str(home), "PATH": path, "KEEP_EVERY": "0.5"}
     env["ASKED"] = str(tmp_path / "asked")
@@ -329,7 +337,7 @@ def _kill(job: Job, running: subprocess.Popen[str]) -> None:
 
 @pytest.mark.timeout(200)
 def test_gitlab(slow: Ci, tmp_path: Path) -> None:
-    """Its spawn job; the runner is played by bash, as GitLab's is."""
+    """The runner is played by bash, which GitLab's runs as well."""
     jobs = yaml.safe_load((ROOT / "docs/how-to/ci/gitlab-ci.yml").read_text())
     root = checkout(slow.remote, tmp_path / "gitlab", slow.env)
     env = {**slow.env, "CI_DEFAULT_BRANCH": "main", "KEEP_BRANCH": "main", "SPAWN": ""}
@@ -342,12 +350,25 @@ def test_gitlab(slow: Ci, tmp_path: Path) -> None:
         )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr)
 
+    api = {"CI_API_V4_URL": "https://git.example.org/api/v4", "CI_PROJECT_ID": "3"}
+    env |= api | {"CI_MERGE_REQUEST_IID": "7", "GITLAB_TOKEN": "a-token", "CI_PIPELINE_URL": "p"}
+    planned = run(jobs["plan"]["script"])
+    assert planned.code == 0, planned
+    assert "\n### `demo`: 3 to create" in slow.asked or "\n### `demo`: 4 to create" in slow.asked
+    first, header = slow.asked.splitlines()[:2]
+    assert first.endswith("/projects/3/merge_requests/7/notes") and "a-token" not in first
+    assert header == 'header = "PRIVATE-TOKEN: a-token"'
     spawned = run(jobs["spawn"]["script"])
     assert spawned.code == 8, spawned
     assert CANARY not in str(spawned)
     after = run(jobs[".run"]["after_script"])
     assert after.code == 0, after
     assert "terraform.tfstate.sops" in str(slow.files)
+    down = run(jobs["verify"]["script"])
+    assert down.code in (6, 8), down
+    assert (root / "verify.xml").exists()
+    assert run(jobs["alert"]["script"]).code == 0
+    assert "title=A hub is not right" in slow.asked
     torn = run([line.replace("$TEARDOWN", "demo") for line in jobs["teardown"]["script"]])
     assert torn.code == 0, torn
     assert "terraform.tfstate.sops" not in str(slow.files)
