@@ -109,12 +109,12 @@ def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: 
 
 def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> None:
     """One look at the endpoint, if the instance ever had one."""
-    if not instance.journal.last("endpoint"):
+    url = status.about["endpoint"]
+    if not url:
         return
     try:
         goal = target_of(instance)
     except BarehubError as error:
-        url = status.about["endpoint"]
         status.endpoint = {"url": url, "verdict": "fail", "failures": [error.problem]}
         return
     with interruptions.polled(), console.working("verify", goal.url) as work:
@@ -125,7 +125,7 @@ def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> 
 
         report = verify(goal, stop=stop)
     told = [f"{finding.id}: {finding.message}" for finding in report.failures]
-    status.endpoint = {"url": goal.url, "verdict": report.verdict, "failures": told}
+    status.endpoint = {"url": url, "verdict": report.verdict, "failures": told}
     if shown := report.certificate:
         status.certificate = {key: shown[key] for key in ("not_after", "days_left")}
 
