@@ -15,22 +15,14 @@ from barehub.endpoint import target_of
 from barehub.errors import BarehubError, Interrupted
 from barehub.plan import change, guard
 from barehub.plan.change import Change, Document
-from barehub.preparation import (
-    complete_recipe,
-    fetch_modules,
-    open_state,
-    read_recipe,
-    read_secrets,
-    start_agent,
-    terraform_of,
-)
+from barehub.preparation import SEEING, complete_recipe, open_state, reach_state, terraform_of
 from barehub.process import Interruptions
 from barehub.project import STAGES, Instance, Project
 from barehub.verify import verify
 
 SCHEMA_VERSION = 1
 
-STEPS = (read_recipe, read_secrets, open_state, start_agent, fetch_modules, complete_recipe)
+STEPS = (*SEEING, complete_recipe)
 """What Terraform needs to look at what is there; nothing is made, and no cloud asked beside it."""
 
 
@@ -141,7 +133,7 @@ def _look(
             for step in STEPS:
                 interruptions.check()
                 step(run)
-                if step is open_state:
+                if step is (reach_state if instance.backend else open_state):
                     addresses = run.state.resources()
             terraform = terraform_of(run)
             path, plan = terraform.plan("drift", refresh_only=True)
