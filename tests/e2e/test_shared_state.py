@@ -125,6 +125,7 @@ def test_a_recipes_own_backend_has_the_state_and_nobody_else_its_password(
     again = _spawned(bob)
     assert "nothing to change" in again.err
     assert "terraform_data.machine" in bob("terraform", "--name", "demo", "--", "state", "list").out
+    assert "module.dns.terraform_data.record" in bob("status", "--name", "demo", "--json").out
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
     gone = bob("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
