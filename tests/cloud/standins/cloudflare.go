@@ -8,13 +8,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-sdk/v2/diag"
 	"github.com/hashicorp/terraform-plugin-sdk/v2/helper/schema"
+	"github.com/hashicorp/terraform-plugin-sdk/v2/helper/validation"
 )
 
 const noSuchRecord = 81044
+
+var likeToken = regexp.MustCompile(`^[A-Za-z0-9_-]{40}$`)
 
 type api struct {
 	hostname, token string
@@ -46,6 +50,7 @@ type zone struct {
 func cloudflare() *schema.Provider {
 	token, hostname := optional(schema.TypeString), optional(schema.TypeString)
 	token.Sensitive = true
+	token.ValidateFunc = validation.StringMatch(likeToken, "API tokens have 40 letters, digits, - or _")
 	token.DefaultFunc = schema.EnvDefaultFunc("CLOUDFLARE_API_TOKEN", nil)
 	hostname.DefaultFunc = schema.EnvDefaultFunc("CLOUDFLARE_API_HOSTNAME", "api.cloudflare.com")
 	return &schema.Provider{
