@@ -183,3 +183,17 @@ def test_a_quota_that_is_too_small_is_told_before_anything_is_made(
     assert "0 of 1 are used" in result.err
     assert project.names() == site.before
     assert cloudflare.names() == []
+
+
+def test_a_quota_that_only_the_apply_meets_fails_and_a_teardown_leaves_nothing(
+    ready: Cli, site: Site, project: Project, cloudflare: Cloudflare
+) -> None:
+    project.quota(security_group_rule=8)  # preflight does not count rules
+    result = _spawn(ready)
+    assert result.code == 5, result
+    assert "Quota exceeded" in result.err
+    assert project.names() != site.before
+    assert cloudflare.names() == [], "dns comes after the provider"
+    result = ready("teardown", "--name", "hub", "--yes", timeout=280)
+    assert result.code == 0, result
+    assert project.names() == site.before
