@@ -6,6 +6,7 @@
 - ``cloudflare``: Cloudflare's API over TLS, and the DNS server behind it
 - ``providers``: the provider plugins, which Terraform is told to use; some may be stand-ins
 - ``cli``: barehub's command line in a project folder (``tests/command_line.py``)
+- ``tool``: the test runs twice, by Terraform and by the newest OpenTofu
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import cli
+from tests.command_line import Cli, cli
 
 from .dns.cloudflare import Cloudflare
 from .dns.cloudflare import cloudflare as cloudflare_in
@@ -27,7 +28,7 @@ from .openstack import doors, shared
 from .openstack.gate import Gate
 from .openstack.layout import Layout
 from .openstack.project import Project
-from .providers import Providers, built
+from .providers import Providers, built, by_opentofu
 
 __all__ = ["cli"]
 
@@ -92,3 +93,11 @@ def providers(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found = built()
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(found.configuration(tmp_path)))
     return found
+
+
+@pytest.fixture(params=["terraform", "tofu"])
+def tool(request: pytest.FixtureRequest, cli: Cli, tmp_path: Path) -> str:
+    """The name of the program by which barehub runs the recipes of this test."""
+    if request.param == "tofu":
+        by_opentofu(cli, tmp_path / "bin")
+    return str(request.param)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import ROOT
+from tests.command_line import ROOT, Cli
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barehub"
 FOLDER = Path(os.environ.get("BAREHUB_PROVIDERS") or CACHE / "providers")
@@ -142,3 +142,13 @@ def main(folder: Path) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(Path(sys.argv[1])))
+
+
+def by_opentofu(cli: Cli, folder: Path) -> None:
+    """Have barehub find the newest OpenTofu, and no Terraform that works."""
+    assert TOFU.exists(), f"scripts/install-tools {TOFU.parent}"
+    folder.mkdir()
+    (folder / "tofu").symlink_to(TOFU)
+    (folder / "terraform").write_text("#!/bin/sh\n")
+    (folder / "terraform").chmod(0o755)
+    cli.env["PATH"] = f"{folder}:{cli.env['PATH']}"

@@ -138,8 +138,9 @@ def _user_data(project: Project) -> list[Message]:
 
 @pytest.mark.timeout(600)
 def test_they_are_applied_in_stages_and_destroyed(
-    ready: Cli, site: Site, project: Project, cloudflare: Cloudflare, runtime_dir: Path
+    tool: str, ready: Cli, site: Site, project: Project, cloudflare: Cloudflare, runtime_dir: Path
 ) -> None:
+    assert f"/{tool})" in ready("doctor").out
     checked = ready("check", "--name", "hub")
     assert checked.code == 0, checked
     assert "its module makes nothing of mem_alloc_gb" in checked.err

@@ -20,7 +20,7 @@ from . import kubernetes
 from .dns.cloudflare import ZONE, Cloudflare
 from .openstack.layout import IMAGE
 from .openstack.project import Project
-from .providers import TOFU, Providers
+from .providers import Providers, by_opentofu
 
 PASSWORD = "CANARY-openstack-docker-71be"
 HUB_TOKEN = "CANARY-openstack-hub-token-0c4d9f7a81"
@@ -91,6 +91,7 @@ def _steps(result: Result) -> dict[str, str]:
 
 @pytest.mark.timeout(600)
 def test_a_hub_comes_is_left_alone_and_goes(
+    tool: str,
     ready: Cli,
     project: Project,
     cloudflare: Cloudflare,
@@ -103,6 +104,7 @@ def test_a_hub_comes_is_left_alone_and_goes(
     assert recipe["module"][0]["provider"]["ssh_authorized_keys"] == ["<vault>"]
     checked = ready("check", "--name", "hub")
     assert checked.code == 0, checked
+    assert f"/{tool})" in ready("doctor").out
 
     with Watch() as watch:
         first = _spawn(ready)
@@ -135,21 +137,11 @@ def test_a_hub_comes_is_left_alone_and_goes(
     assert ready("leftovers", "--name", "hub").code == 0
 
 
-def _by_opentofu(cli: Cli, folder: Path) -> None:
-    """Have barehub find the newest OpenTofu, and no Terraform that works."""
-    assert TOFU.exists(), f"scripts/install-tools {TOFU.parent}"
-    folder.mkdir()
-    (folder / "tofu").symlink_to(TOFU)
-    (folder / "terraform").write_text("#!/bin/sh\n")
-    (folder / "terraform").chmod(0o755)
-    cli.env["PATH"] = f"{folder}:{cli.env['PATH']}"
-
-
 def test_opentofu_and_a_machine_that_no_host_can_hold(
     ready: Cli, project: Project, cloudflare: Cloudflare, tmp_path: Path
 ) -> None:
     """The provider only knows that it failed; what the cloud says is in the server."""
-    _by_opentofu(ready, tmp_path / "bin")
+    by_opentofu(ready, tmp_path / "bin")
     assert f"({tmp_path}/bin/tofu)" in ready("doctor").out
     project.quota(ram=-1)
     _new(ready, os_flavor_node="m1.huge")
