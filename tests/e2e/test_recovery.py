@@ -125,7 +125,7 @@ def test_a_teardown_destroys_what_only_the_journal_knows(up: Cli) -> None:
     gone = up("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
     assert f"imported {MACHINE}" in gone.err
-    assert up("list", "--json").out.count('"new"') == 1
+    assert up("list", "--json").out.count('"gone"') == 1
 
 
 def test_what_was_destroyed_is_not_taken_for_living(up: Cli) -> None:

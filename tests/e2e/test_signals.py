@@ -68,10 +68,15 @@ def test_an_interrupt_ends_a_run_in_order(ready: Cli, number: signal.Signals) ->
 
 def test_the_second_interrupt_warns_and_the_third_abandons(cli: Cli) -> None:
     folder = cli.instance("demo")
-    slow_cloud.make(folder, "test -e ${path.root}/mended && exit; trap '' INT TERM; sleep 20")
+    # what is asked to stop is the shell; terraform waits for the sleep, which has its output
+    asleep = "sleep 20 & touch ${path.root}/asleep; wait"
+    slow_cloud.make(folder, f"test -e ${{path.root}}/mended && exit; trap '' INT TERM; {asleep}")
     assert cli("vault.init").code == 0
     assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
     run = _spawn(cli)
+    while not (folder / "asleep").exists():
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.02)
     assert run.stderr
     for said in ("terraform is asked to stop", "one more abandons what is under way"):
         run.send_signal(signal.SIGINT)
