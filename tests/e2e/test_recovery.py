@@ -52,12 +52,17 @@ def _spawned(cli: Cli, *args: str) -> Result:
 def _lose_power(cli: Cli, after: str) -> None:
     """Everything of a run is gone at once: its processes, and all that was in memory.
 
-    ``after`` is a file of the instance that appears first.
+    ``after`` is a file of the instance that appears first; the machine is being made then, and the
+    address is known.
     """
     run = cli.start(*SPAWN)
     folder = cli.instance("demo")
     deadline = time.monotonic() + 60
-    while not (folder / after).exists():
+    journal = folder / "journal.jsonl"
+    while not (
+        all((folder / name).exists() for name in (after, "log"))
+        and "resource-done" in journal.read_text()
+    ):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

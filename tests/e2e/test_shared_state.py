@@ -87,15 +87,21 @@ def _spawned(cli: Cli, *args: str) -> Result:
 
 
 def _at_work(cli: Cli) -> subprocess.Popen[str]:
-    """A spawn whose machine is being made until :func:`_go_on`."""
-    (cli.instance("demo") / "quick").unlink()
+    """A spawn whose machine is being made until :func:`_go_on`, and whose address is known."""
+    folder = cli.instance("demo")
+    (folder / "quick").unlink()
     run = cli.start(*SPAWN)
     deadline = time.monotonic() + 60
-    while not (cli.instance("demo") / "log").exists():
+    while not ((folder / "log").exists() and _journalled(folder, "resource-done")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return run
+
+
+def _journalled(folder: Path, event: str) -> bool:
+    journal = folder / "journal.jsonl"
+    return journal.exists() and event in journal.read_text()
 
 
 def _go_on(cli: Cli) -> None:
