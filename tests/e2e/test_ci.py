@@ -28,6 +28,8 @@ from .clones import Clone, made
 from .conftest import ROOT, Cli, Result
 from .jobs import Job, checkout
 
+pytestmark = pytest.mark.cloud  # minutes, together
+
 CANARY = "CANARY-ci-71c3"
 
 CURL = """#!/bin/sh

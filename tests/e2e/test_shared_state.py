@@ -20,6 +20,8 @@ from tests.canary import Watch, holding
 from . import slow_cloud
 from .conftest import Cli, Result, unseal
 
+pytestmark = pytest.mark.cloud  # minutes, together
+
 TOKEN = "CANARY-shared-token"
 SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
 SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"

@@ -29,7 +29,7 @@ from remote_machines import (
 from barehub.project import Project
 from tests.canary import Watch, holding, spellings
 
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=LACKING)
+pytestmark = [pytest.mark.cloud, pytest.mark.skipif(bool(LACKING), reason=LACKING)]
 
 PASSWORD = "CANARY-registry-pw-5b1c"
 TOKEN = "CANARY-hub-token-90ab77e1c4d2f6a8"
