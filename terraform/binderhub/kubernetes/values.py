@@ -45,8 +45,6 @@ def binderhub(settings: Object, secrets: Object) -> Object:
     """Values of the chart binderhub; whatever `settings["values"]` says comes last."""
     single = settings["single"]
     registry, account = settings["docker_registry"], secrets["docker_id"]
-    memory, cpu = f"{settings['mem_alloc_gb']}G", settings["cpu_alloc"]
-    affinity = "ignore" if single else "require"
     ours: Object = {
         "imageBuilderType": "dind",
         "service": {"type": "ClusterIP"},
@@ -62,35 +60,7 @@ def binderhub(settings: Object, secrets: Object) -> Object:
             }
         },
         **core(single),
-        "jupyterhub": {
-            "hub": {
-                "baseUrl": HUB_PATH,
-                "services": {"binder": {"apiToken": secrets["hub_token"]}},
-                **core(single),
-            },
-            "proxy": {"service": {"type": "ClusterIP"}, "chp": core(single)},
-            "ingress": {"enabled": False},
-            "singleuser": {
-                "memory": {"limit": memory, "guarantee": memory},
-                "cpu": {"limit": cpu, "guarantee": cpu},
-                "cloudMetadata": {"blockWithIptables": True},
-                "networkPolicy": {
-                    "enabled": True,
-                    "egressAllowRules": {
-                        "cloudMetadataServer": False,
-                        "dnsPortsCloudMetadataServer": False,
-                        "dnsPortsPrivateIPs": False,
-                        "nonPrivateIPs": False,
-                        "privateIPs": False,
-                    },
-                    "egress": fence(settings["reachable_networks"]),
-                },
-            },
-            "scheduling": {
-                "userScheduler": {"enabled": False},
-                "userPods": {"nodeAffinity": {"matchNodePurpose": affinity}},
-            },
-        },
+        "jupyterhub": _jupyterhub(settings, secrets),
     }
     if account:
         ours["jupyterhub"]["imagePullSecret"] = {
@@ -99,6 +69,42 @@ def binderhub(settings: Object, secrets: Object) -> Object:
             **_account(secrets, "username", "password"),
         }
     return merged(ours, settings["values"])
+
+
+def _jupyterhub(settings: Object, secrets: Object) -> Object:
+    """Values of the chart that the one of BinderHub brings along: the hub, and people's servers."""
+    single = settings["single"]
+    memory, cpu = f"{settings['mem_alloc_gb']}G", settings["cpu_alloc"]
+    affinity = "ignore" if single else "require"
+    return {
+        "hub": {
+            "baseUrl": HUB_PATH,
+            "services": {"binder": {"apiToken": secrets["hub_token"]}},
+            **core(single),
+        },
+        "proxy": {"service": {"type": "ClusterIP"}, "chp": core(single)},
+        "ingress": {"enabled": False},
+        "singleuser": {
+            "memory": {"limit": memory, "guarantee": memory},
+            "cpu": {"limit": cpu, "guarantee": cpu},
+            "cloudMetadata": {"blockWithIptables": True},
+            "networkPolicy": {
+                "enabled": True,
+                "egressAllowRules": {
+                    "cloudMetadataServer": False,
+                    "dnsPortsCloudMetadataServer": False,
+                    "dnsPortsPrivateIPs": False,
+                    "nonPrivateIPs": False,
+                    "privateIPs": False,
+                },
+                "egress": fence(settings["reachable_networks"]),
+            },
+        },
+        "scheduling": {
+            "userScheduler": {"enabled": False},
+            "userPods": {"nodeAffinity": {"matchNodePurpose": affinity}},
+        },
+    }
 
 
 def _account(secrets: Object, name: str, password: str) -> Object:
