@@ -16,6 +16,7 @@ import pytest
 from barehub import image
 from tests import boxes
 from tests.canary import holding, processes_holding, spellings
+from tests.canary import told as told_to
 
 from . import slow_cloud
 from .boxed import boxed, inspected, mine, options, running, waited_for
@@ -45,6 +46,13 @@ def _secrets(cli: Cli) -> list[str]:
     return [keys.splitlines()[-1], *own]
 
 
+def _told(secret: str) -> list[bytes]:
+    """The arguments and variables of all processes that hold ``secret``, each by itself."""
+    pids = [entry.name for entry in Path("/proc").glob("[0-9]*")]
+    texts = [part for pid in pids for text in told_to(pid) for part in text.split(b"\0")]
+    return [text for text in texts for form in spellings(secret) if form in text]
+
+
 def _seen(secret: str, *places: Path) -> list[Path]:
     return holding(secret, *places, *HOST_MEMORY, *_engine_files(), but=("keys.txt",))
 
@@ -53,11 +61,12 @@ def test_a_hub_lives_and_ends_in_containers(boxed: Cli, tmp_path: Path) -> None:
     run = boxed.start("spawn", "--name", "demo", "--recipe", "local", "--container")
     name = running(boxed)
     told = inspected(name)
-    # the hub's own are in the environment of the one child that starts it, for a moment
-    identity, *_ = secrets = _secrets(boxed)
+    identity, *own = secrets = _secrets(boxed)
     looks = 0
     while run.poll() is None:
         assert processes_holding(identity) == []
+        for secret in own:  # the one child that starts the hub is told them, for a moment
+            assert {text[:4] for text in _told(secret)} <= {b"HUB_"}
         for secret in secrets:
             assert _seen(secret, tmp_path) == []
         logs = boxes.podman("logs", name, check=False)
