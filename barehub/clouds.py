@@ -89,8 +89,9 @@ def leftovers(found: Found, name: str) -> list[Leftover]:
 
 def used(instance: Instance, wanted: Plan) -> list[str]:
     """The clouds that an instance uses or used, by its recipe and its journal."""
-    journal = instance.journal
-    types = " ".join([*(address for address, _ in journal.named()), *journal.ledger().begun])
+    journal, ledger = instance.journal, instance.journal.ledger()
+    named = (address for address, _ in journal.named())
+    types = " ".join([*named, *ledger.begun, *ledger.failed])
     asks = {OPENSTACK: wanted.openstack, CLOUDFLARE: wanted.cloudflare}
     return [cloud for cloud, asked in asks.items() if asked or f"{cloud.lower()}_" in types]
 

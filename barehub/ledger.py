@@ -19,6 +19,9 @@ class Ledger:
     begun: dict[str, None] = field(default_factory=dict)
     """Their creation began, and nothing was heard since."""
 
+    failed: dict[str, None] = field(default_factory=dict)
+    """Their creation failed, and was not tried since; a cloud may have made them all the same."""
+
     never_whole: set[str] = field(default_factory=set)
     """Their creation began, and has not succeeded since."""
 
@@ -39,6 +42,7 @@ class Ledger:
                 ledger = cls()
             elif kind in ("up", "stopped"):
                 ledger.begun.clear()
+                ledger.failed.clear()
         return ledger
 
     def _add(self, kind: str, event: Event) -> None:
@@ -50,7 +54,10 @@ class Ledger:
             self._start(address, action, id)
             return
         self.begun.pop(address, None)
+        self.failed.pop(address, None)
         if kind == "failed":
+            if action == "create":
+                self.failed[address] = None
             return
         self.never_whole.discard(address)
         if kind == "forgotten":
@@ -64,6 +71,7 @@ class Ledger:
     def _start(self, address: str, action: str, id: str) -> None:
         if action == "create":
             self.begun[address] = None
+            self.failed.pop(address, None)
             self.never_whole.add(address)
         elif action == "delete":
             self._going[address] = id

@@ -8,16 +8,23 @@ before anything is planned:
 - half made, and the state knows it: replaced, because its provisioners may have done half of it
 - made, and the state does not know it, but the journal has its id: imported
 - begun, without an id, of a type that exists in the state alone: made again
-- begun, without an id, in a cloud: nobody knows; a person looks it up, imports it or forgets it
+- begun, without an id, in a cloud: looked up there. What is found and cannot be mistaken is
+  imported and replaced, as nobody knows how far it came; all else a person imports or forgets
+- failed, and the state does not know it: looked up as well, because a cloud may have done what it
+  was asked for without being heard; not found, it is made again
 """
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from barehub import clouds
 from barehub import run as runs
+from barehub.cloud.begun import Begun, certain, import_id, sighted
+from barehub.cloud.things import Thing
 from barehub.console import console
 from barehub.errors import BarehubError, LeftoverError, TerraformError, UsageError
 from barehub.plan.address import parse
@@ -61,9 +68,22 @@ class Account:
     gone: list[str]
     """They were destroyed, and the state does not know that."""
 
+    failed: list[str] = field(default_factory=list)
+    """Their creation failed in a cloud, and the state does not know of them."""
+
+    there: dict[str, Thing] = field(default_factory=dict)
+    """They were begun, or failed, and :func:`look_up` found them."""
+
+    may_be: Mapping[str, Sequence[Thing]] = field(default_factory=dict)
+    """What it found that those may be that were begun; empty before it has looked."""
+
     @property
     def in_a_cloud(self) -> list[str]:
-        return [address for address in self.begun if not _in_state_only(address)]
+        """What may be in a cloud, and was not found there without a doubt."""
+        begun = [address for address in self.begun if not _in_state_only(address)]
+        doubtful = [address for address in self.failed if self.may_be.get(address)]
+        both = dict.fromkeys([*begun, *doubtful])
+        return [address for address in both if address not in self.there]
 
     @property
     def empty(self) -> bool:
@@ -78,7 +98,46 @@ def account(run: Run) -> Account:
     known = ids.keys() - set(gone)
     unknown = {a: id for a, id in made.items() if a not in known and id}
     lost = [a for a in dict.fromkeys([*made, *begun]) if a not in known and a not in unknown]
-    return Account([a for a in begun if a in known], unknown, lost, gone)
+    failed = [a for a in ledger.failed if a not in known and not _in_state_only(a)]
+    return Account([a for a in begun if a in known], unknown, lost, gone, failed)
+
+
+def look_up(run: Run, found: Account) -> Account:
+    """Look in the clouds for what was begun there; without them nothing is found.
+
+    What is not found may be there all the same: its cloud may still be at work on it.
+    """
+    addresses = [*found.in_a_cloud, *found.failed]
+    if not addresses:
+        return found
+    names = _planned_names(run)
+    begun = [Begun(address, _type(address), names.get(address, "")) for address in addresses]
+    seen = clouds.look(run)
+    for what in seen.unseen:
+        console.warn(f"could not be looked at: {what}")
+    known = {*run.state.ids().values(), *run.instance.journal.ledger().made.values()}
+    may_be = sighted(begun, [thing for thing in seen.own if thing.id not in known])
+    if seen.unseen:
+        return replace(found, may_be={address: one for address, one in may_be.items() if one})
+    looked_for = [one for one in begun if one.kind]
+    return replace(
+        found,
+        there=certain(looked_for, may_be),
+        may_be={one.address: may_be[one.address] for one in looked_for},
+    )
+
+
+def _planned_names(run: Run) -> dict[str, str]:
+    """By address the name, or the description, of what a plan would make."""
+    terraform = terraform_of(run)
+    try:
+        forecast = terraform.forecast()
+        document = terraform.explain(forecast[0]) if forecast else {}
+    except TerraformError:  # the run will meet it again, and say so
+        return {}
+    after = {c["address"]: c["change"]["after"] or {} for c in document.get("resource_changes", [])}
+    named = ((address, of.get("name") or of.get("description")) for address, of in after.items())
+    return {address: name for address, name in named if isinstance(name, str)}
 
 
 def tell_cut_off(instance: Instance) -> None:
@@ -107,6 +166,8 @@ def tell(found: Account) -> None:
         console.warn(f"{address} was never finished, because a run was killed: to be made again")
     for address, id in found.unknown.items():
         console.warn(f"{address} ({id}) was made, and the state does not know it: to be imported")
+    for address, thing in found.there.items():
+        console.warn(f"{address} was begun, and is there: {thing} ({thing.id}): to be made again")
 
 
 def recover(run: Run) -> None:
@@ -115,24 +176,26 @@ def recover(run: Run) -> None:
     :raises UsageError: nobody could be asked, or said no.
     :raises LeftoverError: something may be in a cloud that only a person can find.
     """
-    found = account(run)
+    found = look_up(run, account(run))
     tell(found)
     if found.in_a_cloud:
-        raise unfound(run, found.in_a_cloud)
-    if (found.half_made or found.unknown) and not run.terms.recover:
+        raise unfound(run, found)
+    if (found.half_made or found.unknown or found.there) and not run.terms.recover:
         name = run.instance.name
         console.confirm(f"type {name} to go on so:", name, f"invoke spawn --name {name} --recover")
     settle(run, found)
 
 
 def settle(run: Run, found: Account) -> None:
-    """Replace what is half made, import what the state does not know.
+    """Import what the state does not know, and have the next plan replace what is half made.
+
+    What is found in a cloud stays begun in the journal, so that it is half made until it is made.
 
     :raises TerraformError: something could not be imported.
     """
     run.state.drop(found.gone)
-    run.state.taint(found.half_made)
-    for address, id in found.unknown.items():
+    ids = {address: import_id(thing) for address, thing in found.there.items()}
+    for address, id in (found.unknown | ids).items():
         try:
             terraform_of(run).adopt(address, id)
         except TerraformError as error:
@@ -143,21 +206,29 @@ def settle(run: Run, found: Account) -> None:
             ) from None
         run.instance.journal.add("recovered", address=address, how="import")
         console.step("recover", f"imported {address}")
+    run.state.taint([*found.half_made, *found.there])
 
 
-def unfound(run: Run, addresses: list[str]) -> BarehubError:
-    """The error for what may be in a cloud."""
-    first, name = addresses[0], run.instance.name
-    kind = _type(first)
-    cloud = kind.split("_")[0]
-    look = LOOK_UP.get(kind, f"look for a {cloud} resource of this name in the cloud")
-    search = f"invoke leftovers --name {name}   finds it if it bears the instance's name"
+def unfound(run: Run, found: Account) -> BarehubError:
+    """The error for what may be in a cloud; its hints are the ways on, as far as anybody looked."""
+    name, hints = run.instance.name, []
+    for address in found.in_a_cloud:
+        take_in = f"invoke terraform --name {name} -- import '{address}'"
+        forget = f"invoke forget --name {name} --address '{address}'"
+        if seen := found.may_be.get(address):
+            hints += [f"{take_in} {import_id(one)}   if it is the {one}" for one in seen]
+            hints.append(f"{forget}   if it is none of them")
+        elif address in found.may_be:
+            hints.append(f"{forget}   nothing there that is {name}'s can be it")
+        else:
+            kind = _type(address)
+            cloud = kind.split("_")[0]
+            look = LOOK_UP.get(kind, f"look for a {cloud} resource of this name in the cloud")
+            hints.append(f"{look}   shows whether it is there")
+            hints.append(f"if it is: {take_in} ID")
+            hints.append(f"if not, or once you have removed it: {forget}")
     return LeftoverError(
-        f"begun by a run that was killed, and perhaps there: {', '.join(addresses)}",
-        *([search] if cloud in ("openstack", "cloudflare") else []),
-        f"{look}   shows whether it is there",
-        f"if it is: invoke terraform --name {name} -- import '{first}' ID",
-        f"if not, or once you have removed it: invoke forget --name {name} --address '{first}'",
+        f"begun, never confirmed, and perhaps there: {', '.join(found.in_a_cloud)}", *hints
     )
 
 
@@ -181,7 +252,7 @@ def forget(project: Project, name: str, address: str, interruptions: Interruptio
         for step in SEEING if instance.backend else (open_state,):
             step(run)
         found = account(run)
-        missed = [*found.begun, *found.unknown]
+        missed = [*found.begun, *found.unknown, *found.failed]
         if address not in missed:
             where = "the state has it" if address in run.state.resources() else "nothing misses it"
             told = (

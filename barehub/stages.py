@@ -226,13 +226,13 @@ def destroy(run: Run) -> None:
 
     So a name goes before the address that it points to is given back, which somebody else may get.
     """
-    journal = run.instance.journal
-    if not (run.instance.living or journal.ledger().made or journal.ledger().begun):
+    ledger = run.instance.journal.ledger()
+    if not (run.instance.living or ledger.made or ledger.begun or ledger.failed):
         console.step("terraform", "there is no state: nothing to destroy")
         return
     for step in (*SEEING, complete_recipe):
         step(run)
-    found = recovery.account(run)
+    found = recovery.look_up(run, recovery.account(run))
     recovery.settle(run, found)
     clouds.note_addresses(run)
     terraform = terraform_of(run)
@@ -247,7 +247,7 @@ def destroy(run: Run) -> None:
             f"invoke teardown --name {run.instance.name}",
         )
     if found.in_a_cloud:
-        raise recovery.unfound(run, found.in_a_cloud)
+        raise recovery.unfound(run, found)
 
 
 def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:

@@ -177,8 +177,8 @@ def test_what_may_be_in_a_cloud_stops_a_run_until_a_person_has_looked(up: Cli) -
         stopped = up(*command)
         assert stopped.code == 7, stopped
         assert f"perhaps there: {SERVER}" in stopped.err
+        assert "could not be looked at: OpenStack: the vault has no credentials" in stopped.err
         assert "hint: openstack server list" in stopped.err
-        assert "hint: invoke leftovers --name demo" in stopped.err
         assert f"invoke terraform --name demo -- import '{SERVER}' ID" in stopped.err
     other = up("forget", "--name", "demo", "--address", MACHINE)
     assert other.code == 1 and "the state has it" in other.err, other

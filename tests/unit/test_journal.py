@@ -70,6 +70,7 @@ def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
     ledger = journal.ledger()
     assert (ledger.made, list(ledger.begun)) == ({"a": "id-1"}, ["d"])
     assert (ledger.never_whole, ledger.destroyed) == ({"c", "d"}, {"b": ""})
+    assert list(ledger.failed) == ["c"]
     journal.add("resource-forgotten", address="d")
     journal.add("resource-imported", address="e")
     assert journal.ledger().made == {"a": "id-1", "e": ""}

@@ -1,0 +1,161 @@
+"""What a cloud did and nobody heard of: found there by the next run, and never made twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from barehub.cloud.openstack import Cloud
+from tests.command_line import Cli
+
+from .openstack.gate import Gate
+from .openstack.project import Project
+from .providers import Providers
+from .test_leftovers import open_vault
+
+SPAWN = ("spawn", "--name", "found", "--timeout", "1")
+NET = "module.provider.openstack_networking_network_v2.net"
+SCRATCH = "module.provider.openstack_networking_network_v2.scratch[1]"
+
+RECIPE = """
+module "provider" {
+  source       = "./network"
+  project_name = "found"
+}
+module "dns" { source = "./nothing" }
+module "binderhub" { source = "./nothing" }
+"""
+
+NETWORK = """
+terraform {
+  required_providers {
+    openstack = { source = "terraform-provider-openstack/openstack" }
+  }
+}
+variable "project_name" {}
+resource "openstack_networking_network_v2" "net" { name = "${var.project_name}-network" }
+resource "openstack_networking_network_v2" "scratch" {
+  count      = 2
+  name       = "${var.project_name}-scratch-${count.index}"
+  depends_on = [openstack_networking_network_v2.net]
+}
+"""
+
+NOTHING = (
+    'resource "terraform_data" "it" {}\noutput "endpoint" { value = "https://found.example.org" }\n'
+)
+
+
+@pytest.fixture
+def doors(gates: Callable[..., dict[str, Gate]]) -> dict[str, Gate]:
+    return gates("network")
+
+
+@pytest.fixture
+def ready(doors: dict[str, Gate], providers: Providers, cli: Cli, project: Project) -> Cli:
+    open_vault(cli, project.env)
+    folder = cli.instance("found")
+    for name, text in {"network": NETWORK, "nothing": NOTHING}.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "main.tf").write_text(text)
+    (folder / "main.tf").write_text(RECIPE)
+    return cli
+
+
+def _networks(project: Project) -> dict[str, list[str]]:
+    """The ids of the project's own networks, by name."""
+    found: dict[str, list[str]] = {}
+    api: Any = Cloud(project.env).connection
+    for network in api.network.networks(project_id=api.current_project_id):
+        found.setdefault(network.name, []).append(network.id)
+    return found
+
+
+def _lose(ready: Cli, doors: dict[str, Gate], project: Project) -> str:
+    """A spawn whose first network is made, and whose answer is lost; the id of that."""
+    doors["network"].shut_at("POST /v2.0/networks", done=True)
+    failed = ready(*SPAWN, timeout=200)
+    assert failed.code == 5, failed
+    doors["network"].open()
+    (lost,) = _networks(project)["found-network"]
+    return lost
+
+
+def _end(cli: Cli, project: Project) -> None:
+    gone = cli("teardown", "--name", "found", "--yes", timeout=200)
+    assert gone.code == 0, gone
+    assert _networks(project) == {}
+
+
+def test_what_was_made_and_never_heard_of_is_found_and_made_once(
+    ready: Cli, doors: dict[str, Gate], project: Project
+) -> None:
+    lost = _lose(ready, doors, project)
+    asked = ready(*SPAWN, timeout=200)
+    assert asked.code == 1, asked
+    assert f"{NET} was begun, and is there: network found-network ({lost})" in asked.err
+    assert "hint: invoke spawn --name found --recover" in asked.err
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back  # nothing answers at this recipe's endpoint
+    names = _networks(project)
+    assert {name: len(ids) for name, ids in names.items()} == {
+        "found-network": 1,
+        "found-scratch-0": 1,
+        "found-scratch-1": 1,
+    }
+    assert names["found-network"] != [lost]  # nobody knew how far that one had come
+    _end(ready, project)
+
+
+def test_a_teardown_removes_what_was_made_and_never_heard_of(
+    ready: Cli, doors: dict[str, Gate], project: Project
+) -> None:
+    _lose(ready, doors, project)
+    _end(ready, project)
+
+
+def _begin(cli: Cli, address: str) -> None:
+    """As a run writes it before it begins with a resource; it was killed then."""
+    with (cli.instance("found") / "journal.jsonl").open("a") as journal:
+        event = {"at": time.time(), "event": "resource-start", "address": address}
+        journal.write(json.dumps({**event, "action": "create"}) + "\n")
+
+
+def test_what_is_not_found_after_a_kill_is_for_a_person(ready: Cli, project: Project) -> None:
+    _begin(ready, NET)
+    stopped = ready(*SPAWN, "--recover", timeout=200)
+    assert stopped.code == 7, stopped
+    assert f"perhaps there: {NET}" in stopped.err
+    forget = (
+        f"invoke forget --name found --address '{NET}'   nothing there that is found's can be it"
+    )
+    assert f"hint: {forget}" in stopped.err
+    assert ready("forget", "--name", "found", "--address", NET).code == 0
+    spawned = ready(*SPAWN, timeout=200)
+    assert spawned.code == 8, spawned
+    _end(ready, project)
+
+
+def test_two_that_it_may_be_are_for_a_person(ready: Cli, project: Project) -> None:
+    api: Any = Cloud(project.env).connection
+    twins = [api.network.create_network(name="found-scratch-1").id for _ in range(2)]
+    _begin(ready, SCRATCH)
+    stopped = ready(*SPAWN, "--recover", timeout=200)
+    assert stopped.code == 7, stopped
+    for id in twins:
+        line = f"invoke terraform --name found -- import '{SCRATCH}' {id}   if it is the network"
+        assert f"hint: {line}" in stopped.err
+    api.network.delete_network(twins[0])
+    # now there is no doubt
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back
+    assert {name: len(ids) for name, ids in _networks(project).items()} == {
+        "found-network": 1,
+        "found-scratch-0": 1,
+        "found-scratch-1": 1,
+    }
+    _end(ready, project)
