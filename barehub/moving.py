@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from barehub import run as runs
+from barehub import shared_turn
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError, UsageError
 from barehub.preparation import fetch_modules, read_recipe, read_secrets, start_agent, terraform_of
@@ -45,6 +46,7 @@ def migrate(
             step(run)
         state = run.state
         assert isinstance(state, RemoteState), "the recipe has a backend"
+        shared_turn.take(run, state)
         state.reach(terraform_of(run), run.vault.unseal)
         (_back if back else _there)(run, state)
 
@@ -92,6 +94,8 @@ def _back(run: Run, state: RemoteState) -> None:
     # so that nobody whose recipe still has the backend goes on with what is there
     empty = json.loads(content) | {"serial": state.serial + 1, "outputs": {}, "resources": []}
     state.put(json.dumps(empty).encode())
+    if run.shared:
+        run.shared.release(remove=True)
     run.instance.journal.add("state-moved", to=sealed.name)
     recipe = run.project.relative(run.instance.recipe)
     console.say(f"  now take the backend out of {recipe}, and commit both")

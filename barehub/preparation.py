@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from barehub import fetching, keys
+from barehub import fetching, keys, shared_turn
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
@@ -194,11 +194,13 @@ def open_state(run: Run) -> None:
 
 
 def reach_state(run: Run) -> None:
-    """Look at the state that is in the recipe's backend, if it has one.
+    """Look at the state that is in the recipe's backend, if it has one; nobody else may meanwhile.
 
+    :raises UsageError: somebody else does.
     :raises TerraformError: the backend does not answer, or the state is gone.
     """
     if isinstance(run.state, RemoteState):
+        shared_turn.take(run, run.state)
         run.state.reach(terraform_of(run), run.vault.unseal)
         _see_that_it_is_not_lost(run, f"see what became of it in the backend {run.state.backend}")
 

@@ -26,6 +26,7 @@ from barehub.terraform import remote_state
 from barehub.terraform.events import Progress
 from barehub.terraform.recipe import Recipe
 from barehub.terraform.remote_state import RemoteState
+from barehub.terraform.shared_lock import SharedLock
 from barehub.terraform.state import State
 from barehub.vault.store import Secrets, Vault
 
@@ -87,13 +88,22 @@ class Run:
     recipe: Recipe | None = None
     variables: str | None = None
     changed: bool = False
+    shared: SharedLock | None = None
+    """The lock between machines, where the state is in a backend that has one."""
+
     variables_fds: tuple[int, ...] = ()
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
     def fds(self) -> tuple[int, ...]:
         """The locks, which Terraform inherits and keeps if we die."""
-        return self.session.fds + self.lock.fds
+        shared = self.shared.fds if self.shared else ()
+        return self.session.fds + self.lock.fds + shared
+
+    def share(self, lock: SharedLock) -> None:
+        """Keep the lock between machines, which we have, until the run is closed."""
+        self.shared = lock
+        self._stack.callback(lock.release)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -258,5 +258,7 @@ def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:
 def forget_instance(run: Run) -> None:
     """Remove what runs generated in the instance's folder; the recipe and the journal stay."""
     recipes.forget(run.instance)
+    if run.shared:
+        run.shared.release(remove=True)
     run.instance.moved_state.unlink(missing_ok=True)
     shutil.rmtree(run.instance.folder / ".terraform", ignore_errors=True)

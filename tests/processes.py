@@ -20,3 +20,17 @@ def ended(pid: int, seconds: float = 20) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def children(parent: int) -> list[tuple[int, str]]:
+    """The processes that ``parent`` started, each with its command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            of = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            command = (entry / "cmdline").read_text().replace("\0", " ").strip()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(of) == parent:
+            found.append((int(entry.name), command))
+    return found

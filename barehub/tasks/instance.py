@@ -42,9 +42,9 @@ def unlock(c: Context, name: str = "", yes: bool = False) -> None:
 
     Example: invoke unlock --name demo
     """
-    from barehub import turn
+    from barehub import unlocking
 
-    turn.free(project().existing(name or only("unlock")), agreed=yes)
+    unlocking.unlock(project(), name or only("unlock"), interruptions(), agreed=yes)
 
 
 @verb(

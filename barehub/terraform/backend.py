@@ -76,6 +76,8 @@ HOLDER = (
     "join pg_stat_activity using (pid) where locktype = 'advisory'\"   # who has it"
 )
 
+CUT_OFF = 'psql "$PG_CONN_STR" -c "select pg_terminate_backend(PID)"   # if it is dead'
+
 LOCKED = "Error acquiring the state lock"
 STALE = "Saved plan is stale"
 _PASSWORD = re.compile(r"://[^/\s:@]*:[^@/\s]+@|\bpassword\s*=")
@@ -151,13 +153,17 @@ def locked(kind: str, name: str, said: str) -> UsageError:
     if kind in OWN_INFO:
         problem += "; this backend does not tell whose"
         hints += [HOLDER] if kind == "pg" else []
-    elif who := re.search(r"Who:\s+(\S+)", said):
-        since = re.search(r"Created:\s+(\S+ \S+)", said)
-        problem += f": {who[1]}" + (f", since {since[1]}" if since else "")
-        id = re.search(r"ID:\s+(\S+)", said)
-        if id:
-            hints.append(f"if that is dead: terraform force-unlock {id[1]}   # in its folder")
+    elif who := asker(said):
+        problem += f": {who}"
+        hints.append(f"if that is dead: invoke unlock --name {name}")
     return UsageError(problem, *hints)
+
+
+def asker(said: str) -> str:
+    """Who has a lock, as Terraform says it; see :data:`OWN_INFO`."""
+    who = re.search(r"Who:\s+(\S+)", said)
+    since = re.search(r"Created:\s+(\S+ \S+)", said)
+    return (who[1] + (f", since {since[1]}" if since else "")) if who else ""
 
 
 def unreachable(kind: str, name: str, said: str) -> TerraformError | None:

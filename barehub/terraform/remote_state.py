@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from barehub.console import console
 from barehub.errors import BarehubError, TerraformError
+from barehub.terraform.shared_lock import SharedLock
 from barehub.terraform.state import Seal, State, Unseal, parse
 
 COPY = "pulled.tfstate"
@@ -45,6 +46,8 @@ class RemoteState(State):
         super().__init__(plain, sealed, seal)
         self.backend, self._wait = kind, wait
         self._there: Backend | None = None
+        self.lock: SharedLock | None = None
+        """What keeps others away during the run, where the backend has that."""
 
     def given(self, *options: str) -> dict[str, Any]:
         return {"lock_timeout": LOCK_WAIT if self._wait else LOCK_PATIENCE}
@@ -115,10 +118,16 @@ class RemoteState(State):
         if self._there and not self.sealed.exists():
             try:
                 self._pull()
-                self.trouble = None
+                self.trouble = self._lost()
             except BarehubError as error:
                 console.warn(error.problem)
                 self.trouble = error
+
+    def _lost(self) -> BarehubError | None:
+        """Why nothing more may be made, if the lock is not ours any more."""
+        if self.lock is None or self.lock.ours():
+            return None
+        return TerraformError(f"the lock in the {self.backend} backend is not ours any more")
 
     def keep(self, *, at_once: bool = False) -> None:
         """Nothing is sealed while Terraform runs: it writes to the backend, every 20 s."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from postgres import PASSWORD, Postgres
 
 from barehub.lock import Lock
 from tests.canary import Watch, holding
+from tests.processes import children
 
 from . import slow_cloud
 from .conftest import Cli, Result, unseal
@@ -25,6 +29,7 @@ pytestmark = pytest.mark.cloud  # minutes, together
 TOKEN = "CANARY-shared-token"
 SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
 SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"
+STATES = "select data from demo.states"
 BACKEND = """
 terraform {
   backend "pg" { schema_name = "demo" }
@@ -101,6 +106,17 @@ def _at_work(cli: Cli) -> subprocess.Popen[str]:
     return run
 
 
+def _until(run: subprocess.Popen[str], word: str) -> str:
+    """What it says on standard error, until it says ``word``."""
+    assert run.stderr
+    said = ""
+    while word not in said:
+        line = run.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
 def _journalled(folder: Path, event: str) -> bool:
     journal = folder / "journal.jsonl"
     return journal.exists() and event in journal.read_text()
@@ -117,7 +133,7 @@ def _log(*clis: Cli) -> list[str]:
 
 
 def _there(server: Postgres) -> dict[str, object]:
-    state: dict[str, object] = json.loads(server.query("select data from demo.states"))
+    state: dict[str, object] = json.loads(server.query(f"{STATES} where name = 'default'"))
     return state
 
 
@@ -138,6 +154,7 @@ def test_a_recipes_own_backend_has_the_state_and_nobody_else_its_password(
     gone = bob("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
     assert _there(server)["resources"] == []
+    assert len(server.query("select name from demo.states").split()) == 1  # none for the lock
     for secret in (PASSWORD, TOKEN):
         assert holding(secret, alice.root, bob.root, Path(os.environ["XDG_RUNTIME_DIR"])) == []
         assert secret not in again.err + gone.err
@@ -157,28 +174,62 @@ def test_a_password_in_the_block_is_refused_before_terraform_stores_it(
     assert not (alice.instance("demo") / ".terraform").exists()
 
 
-def test_a_second_machine_is_told_and_can_wait(alice: Cli, bob: Cli) -> None:
+def test_a_second_machine_is_told_whom_it_waits_for(alice: Cli, bob: Cli) -> None:
     first = _at_work(alice)
     told = bob(*SPAWN)
     assert told.code == 1, told
-    assert "another command has the state of demo in pg; this backend does not tell" in told.err
-    assert "pg_stat_activity" in told.err and "--wait" in told.err
+    who = rf"'spawn' of {getpass.getuser()}@{socket.gethostname()} \(process {first.pid}, since "
+    assert re.search(f"error: demo is in use by {who}", told.err), told
+    assert "--wait" in told.err
+    shown = bob("unlock", "--name", "demo", "--yes")
+    assert shown.code == 1 and re.search(who, shown.err), shown
+    assert f"kill -INT {first.pid}" in shown.err
+    second = bob.start(*SPAWN, "--wait")
+    said = _until(second, "waiting for")
     _go_on(alice)
-    waited = _spawned(bob, "--wait")
     first.communicate(timeout=60)
-    assert "nothing to change" in waited.err or "dns" in waited.err, waited
-    _spawned(alice)
-    _spawned(bob)
-    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+    said += second.communicate(timeout=60)[1]
+    assert re.search(f"waiting for {who}", said), said
+    assert second.returncode == 8 and "nothing to change" in said, said
+    assert _log(bob) == [], "it began between two stages of the first"
+    assert _log(alice) == ["binderhub", "dns", "provider"]
+    assert "nobody has demo in pg" in bob("unlock", "--name", "demo").err
 
 
-def test_two_that_begin_at_once_make_everything_once(alice: Cli, bob: Cli) -> None:
-    runs = [alice.start(*SPAWN), bob.start(*SPAWN)]
+def test_of_two_that_begin_at_once_one_makes_everything(alice: Cli, bob: Cli) -> None:
+    runs = [cli.start(*SPAWN, "--wait") for cli in (alice, bob)]
     said = [run.communicate(timeout=100)[1] for run in runs]
-    assert {run.returncode for run in runs} <= {1, 5, 8}, said
-    assert "nothing to change" in _spawned(alice).err + _spawned(bob).err
-    assert "nothing to change" in _spawned(alice).err
-    assert _log(alice, bob) == ["binderhub", "dns", "provider"], said
+    assert [run.returncode for run in runs] == [8, 8], said
+    assert sorted("nothing to change" in text for text in said) == [False, True], said
+    assert sorted(map(len, (_log(alice), _log(bob)))) == [0, 3], said
+
+
+def test_the_lock_outlives_a_killed_run_as_long_as_its_terraform(alice: Cli, bob: Cli) -> None:
+    run = _at_work(alice)
+    run.kill()
+    run.communicate(timeout=20)
+    told = bob(*SPAWN)
+    assert told.code == 1 and f"(process {run.pid}, since" in told.err, told
+    assert "that run was killed, and what it started is still at work" in told.err
+    unlocked = bob("unlock", "--name", "demo", "--yes")
+    assert unlocked.code == 1, unlocked
+    assert "pg lets a lock go when the connection of its holder ends" in unlocked.err
+    assert "pg_stat_activity" in unlocked.err and "pg_terminate_backend" in unlocked.err
+    for pid, _ in Lock(alice.instance("demo") / ".lock").keepers():
+        os.kill(pid, signal.SIGKILL)
+    assert bob("plan", "--name", "demo").code == 0
+
+
+def test_a_run_that_lost_its_lock_begins_no_other_stage(alice: Cli, bob: Cli) -> None:
+    run = _at_work(alice)
+    (keeper,) = [pid for pid, name in children(run.pid) if "console" in name]
+    os.kill(keeper, signal.SIGKILL)
+    _go_on(alice)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 5, said
+    assert "error: the lock in the pg backend is not ours any more" in said
+    assert _log(alice) == ["provider"]
+    assert _spawned(bob) and _log(bob) == ["binderhub", "dns"]
 
 
 def test_a_server_that_dies_in_an_apply_loses_nothing(

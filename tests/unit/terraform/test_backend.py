@@ -89,7 +89,7 @@ def test_another_or_a_doubtful_one_is_refused(tmp_path: Path, text: str) -> None
 def test_a_holder_is_told_only_by_a_backend_that_knows(tmp_path: Path) -> None:
     told = backend.locked("s3", "demo", INFO)
     assert "alice@laptop, since 2026-11-25 10:00:00" in told.problem
-    assert "terraform force-unlock 6f1c-dead" in str(told)
+    assert "invoke unlock --name demo" in str(told)
     for kind in backend.OWN_INFO:
         untold = str(backend.locked(kind, "demo", INFO))
         assert "alice" not in untold and "6f1c" not in untold
