@@ -14,7 +14,14 @@ from barehub import run as runs
 from barehub import shared_turn
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError, UsageError
-from barehub.preparation import fetch_modules, read_recipe, read_secrets, start_agent, terraform_of
+from barehub.preparation import (
+    encrypt_state,
+    fetch_modules,
+    read_recipe,
+    read_secrets,
+    start_agent,
+    terraform_of,
+)
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.run import Run, Terms
@@ -41,7 +48,7 @@ def migrate(
             "docs/how-to/share-state.md   # how to write it",
         )
     with runs.opened(project, instance, "state.migrate", interruptions, Terms(wait=wait)) as run:
-        for step in (read_recipe, read_secrets, start_agent, fetch_modules):
+        for step in (read_recipe, read_secrets, encrypt_state, start_agent, fetch_modules):
             interruptions.check()
             step(run)
         state = run.state

@@ -17,6 +17,7 @@ from barehub.lock import Holder
 from barehub.preflight import preflight
 from barehub.preparation import (
     complete_recipe,
+    encrypt_state,
     fetch_modules,
     make_vault,
     open_state,
@@ -44,6 +45,7 @@ PREPARATION: Sequence[Step] = (
     read_recipe,
     make_vault,
     read_secrets,
+    encrypt_state,
     open_state,
     start_agent,
     preflight,

@@ -11,7 +11,7 @@ from barehub.errors import RecipeError, TerraformError
 from barehub.process import environment
 from barehub.project import NAME, STAGES, Project
 from barehub.run import Run
-from barehub.terraform import plugins
+from barehub.terraform import encryption, plugins
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
 from barehub.terraform.remote_state import RemoteState
@@ -52,11 +52,30 @@ def read_secrets(run: Run) -> None:
     tools = run.project.tools_path()
     run.env = environment({**run.secrets.environment, "PATH": tools, "CHECKPOINT_DISABLE": "1"})
     run.env["TF_IN_AUTOMATION"] = "1"
+    if not run.state.backend:  # barehub seals the state, and has to read it
+        run.env.pop(encryption.VARIABLE, None)
+
+
+def encrypt_state(run: Run) -> None:
+    """Have OpenTofu encrypt a state that is in a backend, with a key of the vault.
+
+    What the recipe, the vault or the environment says of that stands.
+    """
+    if not run.state.backend or run.project.terraform.name != "tofu":
+        return
+    if encryption.VARIABLE in run.env or encryption.written(run.instance.folder):
+        return
+    path = f"environment.{encryption.VARIABLE}"
+    run.vault.update(run.vault.file(run.instance.name), {path: encryption.make()})
+    console.step("vault", f"made a key for the state, stored encrypted as {path}")
+    read_secrets(run)
 
 
 def hide(secrets: Secrets, name: str, domain: str) -> None:
     """Hide all values but those that a person has to read: they are part of the hub's name."""
     values = {k: v for k, v in secrets.private().items() if not OF_A_CLOUD.fullmatch(k)}
+    keys = encryption.passphrases(secrets.environment.get(encryption.VARIABLE, ""))
+    values |= {f"passphrase {number} of the state": key for number, key in enumerate(keys, 1)}
     public = {name, domain, *domain.split(".")}
     if named := sorted(key for key, value in values.items() if value in public):
         console.warn(f"not hidden in output, because the hub's name tells it: {', '.join(named)}")

@@ -10,7 +10,7 @@ from barehub.preparation import fetch_modules, read_recipe, read_secrets, start_
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.run import Run
-from barehub.terraform import backend, shared_lock
+from barehub.terraform import backend, encryption, shared_lock
 from barehub.terraform.shared_lock import SharedLock
 
 STATE = ""
@@ -31,7 +31,8 @@ def unlock(project: Project, name: str, interruptions: Interruptions, *, agreed:
             interruptions.check()
             step(run)
         whole = shared_lock.locking(instance.folder, run.env) == shared_lock.RUN
-        for workspace in (shared_lock.WORKSPACE, STATE) if whole else (STATE,):
+        of_state = () if encryption.written(instance.folder) else (STATE,)
+        for workspace in (*((shared_lock.WORKSPACE,) if whole else ()), *of_state):
             _free(run, shared_turn.of(run, workspace), workspace, agreed=agreed)
 
 

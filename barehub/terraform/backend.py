@@ -14,6 +14,7 @@ from typing import Any
 
 from barehub.errors import BarehubError, RecipeError, TerraformError, UsageError
 from barehub.project import Instance
+from barehub.terraform.encryption import unreadable
 from barehub.terraform.events import Diagnostic
 from barehub.terraform.hcl import parse
 
@@ -172,8 +173,11 @@ def unreachable(kind: str, name: str, said: str) -> TerraformError | None:
         return TerraformError(
             f"the backend of {name} is not the one that its state is in",
             f"put the old block back, then: invoke state.migrate --name {name} --back",
-            f"if there is nothing in it: rm instances/{name}/.terraform/terraform.tfstate",
+            "if there is nothing in it, or it is the same and Terraform follows upon OpenTofu: "
+            f"rm instances/{name}/.terraform/terraform.tfstate",
         )
+    if told := unreadable(kind, name, said):
+        return told
     error = said.partition("Error:")[2]
     if not kind or re.search("module|provider|plugin", error):
         return None

@@ -22,7 +22,7 @@ from barehub.errors import NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
-from barehub.terraform import backend, plugins
+from barehub.terraform import backend, encryption, plugins
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
@@ -272,6 +272,13 @@ class Terraform:
         """
         self._state("push", *(["-force"] if force else []), "-", input=content)
 
+    def decrypt(self, content: bytes) -> bytes:
+        """A state that OpenTofu encrypted, in clear.
+
+        :raises TerraformError: its key is not in the environment.
+        """
+        return encryption.decrypted(self.tool, content, self.scratch / "encrypted", self.env)
+
     def _state(self, *args: str, input: bytes = b"") -> process.Finished:
         argv = [str(self.tool.path), "state", args[0], "-no-color", *args[1:]]
         done = process.run(argv, env=self.env, cwd=self.folder, input=input, pass_fds=self.fds)
@@ -280,6 +287,8 @@ class Terraform:
         kind, said = self.state.backend, console.redact(done.stderr.decode(errors="replace"))
         if backend.LOCKED in said:
             raise backend.locked(kind, self.folder.name, said)
+        if told := encryption.unreadable(kind, self.folder.name, said):
+            raise told
         for line in said.splitlines()[-30:]:
             console.say(f"  {line}")
         raise TerraformError(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from barehub.console import console
 from barehub.errors import BarehubError, TerraformError
+from barehub.terraform import encryption
 from barehub.terraform.shared_lock import SharedLock
 from barehub.terraform.state import Seal, State, Unseal, parse
 
@@ -31,6 +32,8 @@ class Backend(Protocol):
     def pull(self) -> bytes: ...
 
     def push(self, content: bytes, *, force: bool = False) -> None: ...
+
+    def decrypt(self, content: bytes) -> bytes: ...
 
 
 class RemoteState(State):
@@ -70,6 +73,8 @@ class RemoteState(State):
         if not self.sealed.exists():
             return
         newest = unseal(self.sealed)
+        if encryption.encrypted(newest):
+            newest = backend.decrypt(newest)
         state = parse(newest)
         if state is None:
             raise TerraformError(f"{self.sealed} does not hold a Terraform state")
@@ -142,7 +147,8 @@ class RemoteState(State):
         if parse(content) is None:
             raise TerraformError(f"{errored} does not hold a Terraform state", f"look at {errored}")
         self._seal(content, self.sealed)
-        self.plain.write_bytes(content)
+        if not encryption.encrypted(content):
+            self.plain.write_bytes(content)
         errored.resolve().unlink()
         self.trouble = TerraformError(
             f"the backend did not take the newest state: it is sealed in {self.sealed.name}"

@@ -29,7 +29,7 @@ from barehub.errors import TerraformError
 from barehub.lock import Holder
 from barehub.process import Interruptions
 from barehub.project import Tool
-from barehub.terraform import backend
+from barehub.terraform import backend, encryption
 
 WORKSPACE = "barehub-lock"
 
@@ -83,7 +83,10 @@ class SharedLock:
         self.kind, arguments = _initialized(recipe)
         self.refusal = ""
         """What Terraform said when somebody else had it."""
-        self._env = {**env, "TF_WORKSPACE": workspace} if workspace else dict(env)
+        self._env = dict(env)
+        if workspace:
+            self._env["TF_WORKSPACE"] = workspace
+            self._env.pop(encryption.VARIABLE, None)  # who has it is for all to see
         self._keeper: process.Child | None = None
         self._pipe: int | None = None
         self._mine = Holder()
