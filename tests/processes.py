@@ -1,8 +1,9 @@
-"""What tests ask of processes that are not their children."""
+"""What tests ask of processes, most of which are not their children."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -34,3 +35,14 @@ def children(parent: int) -> list[tuple[int, str]]:
         if int(of) == parent:
             found.append((int(entry.name), command))
     return found
+
+
+def until(run: subprocess.Popen[str], word: str) -> str:
+    """What ``run`` says on standard error, until it says ``word``."""
+    assert run.stderr
+    said = ""
+    while word not in said:
+        line = run.stderr.readline()
+        assert line, said
+        said += line
+    return said

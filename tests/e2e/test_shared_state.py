@@ -19,7 +19,7 @@ from postgres import PASSWORD, Postgres
 
 from barehub.lock import Lock
 from tests.canary import Watch, holding
-from tests.processes import children
+from tests.processes import children, until
 
 from . import slow_cloud
 from .conftest import Cli, Result, unseal
@@ -106,17 +106,6 @@ def _at_work(cli: Cli) -> subprocess.Popen[str]:
     return run
 
 
-def _until(run: subprocess.Popen[str], word: str) -> str:
-    """What it says on standard error, until it says ``word``."""
-    assert run.stderr
-    said = ""
-    while word not in said:
-        line = run.stderr.readline()
-        assert line, said
-        said += line
-    return said
-
-
 def _journalled(folder: Path, event: str) -> bool:
     journal = folder / "journal.jsonl"
     return journal.exists() and event in journal.read_text()
@@ -185,7 +174,7 @@ def test_a_second_machine_is_told_whom_it_waits_for(alice: Cli, bob: Cli) -> Non
     assert shown.code == 1 and re.search(who, shown.err), shown
     assert f"kill -INT {first.pid}" in shown.err
     second = bob.start(*SPAWN, "--wait")
-    said = _until(second, "waiting for")
+    said = until(second, "waiting for")
     _go_on(alice)
     first.communicate(timeout=60)
     said += second.communicate(timeout=60)[1]

@@ -1,4 +1,4 @@
-"""A real PostgreSQL of a test's own: a private cluster on loopback, with a password."""
+"""A real PostgreSQL of a test's own: a private cluster with a password, on loopback unless told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 PASSWORD = "CANARY-postgres-password"
@@ -18,10 +19,12 @@ PASSWORD = "CANARY-postgres-password"
 class Postgres:
     """Started with :meth:`start`, as often as it was killed; :meth:`close` removes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Sequence[str] = (), address: str = "127.0.0.1") -> None:
+        """:param within: what runs its programs elsewhere, by root: in a network namespace"""
+        self.within, self.address = list(within), address
         # PostgreSQL does not run as root, and its own user may not enter pytest's folders
         self.folder = Path(tempfile.mkdtemp(prefix="barehub-postgres-"))
-        self.user = "postgres" if os.geteuid() == 0 else None
+        self.user = "postgres" if os.geteuid() == 0 else ""
         self.port = _free_port()
         self._child: subprocess.Popen[bytes] | None = None
         word = self.folder / "password"
@@ -31,18 +34,20 @@ class Postgres:
             for path in (self.folder, word):
                 os.chown(path, own.pw_uid, own.pw_gid)
         self._run("initdb", "-A", "scram-sha-256", "-U", "hub", f"--pwfile={word}", "--no-sync")
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/24 scram-sha-256\n")
 
     @property
     def url(self) -> str:
-        return f"postgres://hub:{PASSWORD}@127.0.0.1:{self.port}/postgres?sslmode=disable"
+        return f"postgres://hub:{PASSWORD}@{self.address}:{self.port}/postgres?sslmode=disable"
 
     def start(self) -> None:
-        argv = [_program("postgres"), "-D", str(self.data), "-h", "127.0.0.1", "-p", str(self.port)]
-        argv += ["-k", str(self.folder), "-F"]
+        where = ["-h", self.address, "-p", str(self.port)]
+        argv = self._argv("postgres", "-D", str(self.data), *where, "-k", str(self.folder), "-F")
         with (self.folder / "log").open("ab") as log:
-            self._child = subprocess.Popen(argv, user=self.user, stdout=log, stderr=log, cwd="/")
+            self._child = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/")
         deadline = time.monotonic() + 30
-        while self._run("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), ok=(0, 1, 2)):
+        while self._run("pg_isready", "-q", *where, ok=(0, 1, 2)):
             assert self._child.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -54,7 +59,7 @@ class Postgres:
         self._child.wait(timeout=30)
 
     def query(self, sql: str) -> str:
-        argv = [_program("psql"), "-qtA", self.url, "-c", sql]
+        argv = [*self.within, _program("psql"), "-qtA", self.url, "-c", sql]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
     def close(self) -> None:
@@ -66,11 +71,14 @@ class Postgres:
     def data(self) -> Path:
         return self.folder / "data"
 
+    def _argv(self, program: str, *args: str) -> list[str]:
+        change = ["setpriv", "--reuid", self.user, "--regid", self.user, "--clear-groups"]
+        return [*self.within, *(change if self.user else []), _program(program), *args]
+
     def _run(self, program: str, *args: str, ok: tuple[int, ...] = (0,)) -> int:
         env = {**os.environ, "PGDATA": str(self.data)}
         done = subprocess.run(
-            [_program(program), *args],
-            user=self.user,
+            self._argv(program, *args),
             env=env,
             capture_output=True,
             text=True,
