@@ -72,7 +72,8 @@ def _in_use(run: Run, lock: SharedLock) -> UsageError:
     if holder.alive:
         hints.append(f"kill -INT {holder.pid}   ends it in order")
     elif holder.here:
-        hints.append("that run was killed, and what it started is still at work: wait for it")
+        hints.append("that run was killed; what it started may be at work still: wait for it")
+        hints.append(f"if nothing of it is: invoke unlock --name {name}")
     else:
         hints.append(f"if {holder.host} is dead: invoke unlock --name {name}")
     return UsageError(f"{name} is in use by {told(holder)}", *hints)

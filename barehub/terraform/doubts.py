@@ -75,6 +75,8 @@ def _elsewhere(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         for key, text in leaves(name, block.get("default")):
             yield "variable", key, text
     for kind, blocks in recipe.content.items():
+        if kind == "terraform":  # barehub.terraform.backend judges a backend
+            blocks = [{k: v for k, v in one.items() if k != "backend"} for one in blocks]
         if kind not in ("module", "variable"):
             for key, text in leaves("", blocks):
                 yield kind, key, text

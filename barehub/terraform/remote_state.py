@@ -132,7 +132,10 @@ class RemoteState(State):
         """Why nothing more may be made, if the lock is not ours any more."""
         if self.lock is None or self.lock.ours():
             return None
-        return TerraformError(f"the lock in the {self.backend} backend is not ours any more")
+        return TerraformError(
+            f"the lock in the {self.backend} backend is not ours any more, so nothing more is made",
+            "the same command again goes on from here",
+        )
 
     def keep(self, *, at_once: bool = False) -> None:
         """Nothing is sealed while Terraform runs: it writes to the backend, every 20 s."""

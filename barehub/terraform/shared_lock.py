@@ -105,8 +105,10 @@ class SharedLock:
     def id(self) -> str:
         """What the backend calls the lock that somebody else has; empty where it does not tell."""
         # what stands in the info below that is, of some, what we asked with
-        own = r"already locked: ID=(\S+)" if self.kind in backend.OWN_INFO else r"ID:\s+(\S+)"
-        found = re.search(own, self.refusal)
+        asker = self.kind in backend.OWN_INFO
+        found = re.search(
+            r"already locked: ID=(\S+)" if asker else r"Lock Info: ID: (\S+)", self.refusal
+        )
         return found[1] if found else ""
 
     def acquire(self, holder: Holder) -> bool:
@@ -184,7 +186,7 @@ class SharedLock:
         said = console.redact(log.read_text(errors="replace"))
         if backend.LOCKED not in said:
             raise _failed(self.kind, "console", said)
-        self.refusal = said
+        self.refusal = " ".join(said.replace("│", " ").split())  # it is broken into lines
         return False
 
     def release(self, *, remove: bool = False) -> None:

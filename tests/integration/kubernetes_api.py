@@ -21,6 +21,9 @@ VERSION = "1.36.3"
 SECONDS = 90.0
 TOKEN = "loopback-only-token"
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barehub"
+"""Known before a test moves its HOME."""
+
 GO = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
 ETCD = shutil.which("etcd")
 
@@ -49,10 +52,9 @@ current-context: x
 
 def built() -> Path:
     """kube-apiserver; made with Go the first time, which takes minutes."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barehub"
-    place = cache / f"kube-apiserver-{VERSION}"
+    place = CACHE / f"kube-apiserver-{VERSION}"
     place.mkdir(parents=True, exist_ok=True)
-    with (cache / "kube-apiserver.lock").open("w") as lock:
+    with (CACHE / "kube-apiserver.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "kube-apiserver").exists():
             _build(place)
