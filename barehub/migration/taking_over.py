@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,8 +31,6 @@ from barehub.project import Instance, Project
 from barehub.run import Run
 from barehub.vault import files
 from barehub.vault.store import Vault
-
-_BACKEND = re.compile(r'^\s*backend\s+"', re.MULTILINE)
 
 
 def run(
@@ -104,10 +101,12 @@ def _judged(
                 '"binderhub"',
                 "terraform/recipes/neurolibre.tf shows all three",
             )
-        if _BACKEND.search(plan.recipe.text):
+        if kind := dataclasses.replace(instance, folder=old.folder).backend:
             raise RecipeError(
-                f"{old.folder}/main.tf has a backend of its own: only a file is taken over",
+                f"{old.folder}/main.tf has a backend of its own, {kind}: only a file is taken over",
                 f"cd {quoted(old.folder)}, take the backend out, terraform init -migrate-state",
+                f"when it is imported, put it in again, and: invoke state.migrate --name "
+                f"{instance.name}   # docs/how-to/share-state.md",
             )
         state = old.state(vault.scratch, project)
     _see_state(project, vault, instance, state)

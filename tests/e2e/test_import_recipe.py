@@ -294,7 +294,7 @@ def _no_hcl(old: Path) -> None:
 
 
 def _backend(old: Path) -> None:
-    (old / "main.tf").write_text(RECIPE + 'terraform {\n  backend "pg" {}\n}\n')
+    (old / "main.tf").write_text(RECIPE + 'terraform { backend "pg" {} }\n')
 
 
 def _git_crypt(old: Path) -> None:
@@ -315,7 +315,7 @@ def _nothing(old: Path) -> None:
         (_two_files, 2, "more than one Terraform file: main.tf, outputs.tf"),
         (_no_recipe, 2, "is no recipe"),
         (_no_hcl, 2, "is no recipe"),
-        (_backend, 2, "a backend of its own"),
+        (_backend, 2, "a backend of its own, pg"),
         (_git_crypt, 4, "is encrypted by git-crypt"),
         (_nothing, 2, "has no main.tf"),
     ],
