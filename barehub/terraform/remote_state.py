@@ -134,7 +134,7 @@ class RemoteState(State):
             return None
         return TerraformError(
             f"the lock in the {self.backend} backend is not ours any more, so nothing more is made",
-            "the same command again goes on from here",
+            f"invoke spawn --name {self.sealed.parent.name}   goes on from here",
         )
 
     def keep(self, *, at_once: bool = False) -> None:

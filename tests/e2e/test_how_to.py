@@ -291,7 +291,8 @@ def test_share_state(hub: Machine) -> None:
         server.close()
     recipe.write_text(recipe.read_text().replace(block, ""))
     assert "in pg now" in said[1] and "nothing to change" in said[1]
-    assert "sealed in instances/demo/terraform.tfstate.sops now" in said[2]
+    assert "nobody has demo in pg" in said[2]
+    assert "sealed in instances/demo/terraform.tfstate.sops now" in said[3]
     assert "nothing to change" in hub.run("invoke plan --name demo")
 
 

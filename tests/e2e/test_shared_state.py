@@ -221,6 +221,22 @@ def test_a_run_that_lost_its_lock_begins_no_other_stage(alice: Cli, bob: Cli) ->
     assert _spawned(bob) and _log(bob) == ["binderhub", "dns"]
 
 
+def test_a_server_that_comes_back_has_forgotten_the_lock_and_the_run_sees_that(
+    alice: Cli, bob: Cli, server: Postgres
+) -> None:
+    run = _at_work(alice)
+    server.kill()
+    server.start()
+    assert bob("plan", "--name", "demo").code == 0
+    _go_on(alice)
+    _, said = run.communicate(timeout=100)
+    assert run.returncode == 5, said
+    assert _log(alice) == ["provider"], said
+    _spawned(alice)
+    assert "nothing to change" in _spawned(bob).err
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+
+
 def test_a_server_that_dies_in_an_apply_loses_nothing(
     alice: Cli, bob: Cli, server: Postgres
 ) -> None:
