@@ -66,7 +66,7 @@ def told(holder: Holder | None) -> str:
 def _in_use(run: Run, lock: SharedLock) -> UsageError:
     name, holder = run.instance.name, lock.holder()
     if holder is None:
-        return backend.locked(lock.kind, name, lock.refusal)
+        return backend.locked(lock.kind, run.instance.folder, run.env, lock.refusal)
     command = holder.command if holder.command in ("spawn", "teardown", "plan") else "spawn"
     hints = [f"invoke {command} --name {name} --wait"]
     if holder.alive:

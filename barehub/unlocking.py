@@ -44,8 +44,11 @@ def _free(run: Run, lock: SharedLock, workspace: str, *, agreed: bool) -> None:
         console.step("lock", f"nobody has {what} in {lock.kind}")
         return
     holder = lock.holder() if workspace else None
-    asker = "" if lock.kind in backend.OWN_INFO else backend.asker(lock.refusal)
-    who = shared_turn.told(holder) if holder else asker or "somebody: this backend does not say who"
+    if holder:
+        who = shared_turn.told(holder)
+    else:
+        told = backend.holder(lock.kind, run.instance.folder, run.env, lock.refusal)
+        who = told or "somebody: this backend does not say who"
     console.say(f"{what} is in use by {who}")
     if holder and holder.alive:
         raise UsageError(

@@ -7,6 +7,7 @@ and what it finds in the environment into neither.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from barehub.errors import BarehubError, RecipeError, TerraformError, UsageError
 from barehub.project import Instance
+from barehub.terraform import http_lock
 from barehub.terraform.encryption import unreadable
 from barehub.terraform.events import Diagnostic
 from barehub.terraform.hcl import parse
@@ -134,37 +136,49 @@ def _secret(kind: str, argument: str, value: Any) -> str:
     return SECRETS[kind].get(argument, "")
 
 
-def refused(kind: str, name: str, error: Diagnostic) -> BarehubError | None:
+def initialized(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The backend in which Terraform has the state of a recipe's ``folder``: kind and arguments."""
+    record = json.loads((folder / ".terraform" / "terraform.tfstate").read_bytes())
+    found = record["backend"]
+    return found["type"], {k: v for k, v in found["config"].items() if v not in (None, [], {})}
+
+
+def refused(
+    kind: str, folder: Path, env: Mapping[str, str], error: Diagnostic
+) -> BarehubError | None:
     """The words for what only happens where others use the same state; nothing for the rest."""
-    again = f"invoke spawn --name {name}"
+    again = f"invoke spawn --name {folder.name}"
     if error.summary == STALE:
         return TerraformError(
-            f"somebody changed the state of {name} after this was planned; nothing was applied",
+            f"somebody changed the state of {folder.name} after this was planned; "
+            "nothing was applied",
             f"{again}   plans anew",
         )
     if error.summary == LOCKED:
-        return locked(kind, name, error.detail)
+        return locked(kind, folder, env, error.detail)
     return None
 
 
-def locked(kind: str, name: str, said: str) -> UsageError:
+def locked(kind: str, folder: Path, env: Mapping[str, str], said: str) -> UsageError:
     """That somebody else has the state; who, only where the backend knows."""
-    problem = f"another command has the state of {name} in {kind}"
-    hints = [f"invoke spawn --name {name} --wait"]
-    if kind in OWN_INFO:
-        problem += "; this backend does not tell whose"
-        hints += [HOLDER] if kind == "pg" else []
-    elif who := asker(said):
-        problem += f": {who}"
-        hints.append(f"if that is dead: invoke unlock --name {name}")
-    return UsageError(problem, *hints)
+    name, who = folder.name, holder(kind, folder, env, said)
+    return UsageError(
+        f"another command has the state of {name} in {kind}"
+        + (f": {who}" if who else "; this backend does not tell whose"),
+        f"invoke spawn --name {name} --wait",
+        HOLDER if kind == "pg" else f"if that is dead: invoke unlock --name {name}",
+    )
 
 
-def asker(said: str) -> str:
-    """Who has a lock, as Terraform says it; see :data:`OWN_INFO`."""
-    who = re.search(r"Who:\s+(\S+)", said)
-    since = re.search(r"Created:\s+(\S+ \S+)", said)
-    return (who[1] + (f", since {since[1]}" if since else "")) if who else ""
+def holder(kind: str, folder: Path, env: Mapping[str, str], said: str) -> str:
+    """Who has the lock of the state, and since when, if that can be told: by Terraform, which
+    ``said`` who it is, or by the backend itself."""
+    if kind == "http":
+        return http_lock.holder(initialized(folder)[1], env)
+    who, since = re.search(r"Who:\s+(\S+)", said), re.search(r"Created:\s+(\S+ \S+)", said)
+    if kind in OWN_INFO or not who:
+        return ""
+    return who[1] + (f", since {since[1]}" if since else "")
 
 
 def unreachable(kind: str, name: str, said: str) -> TerraformError | None:

@@ -286,7 +286,7 @@ class Terraform:
             return done
         kind, said = self.state.backend, console.redact(done.stderr.decode(errors="replace"))
         if backend.LOCKED in said:
-            raise backend.locked(kind, self.folder.name, said)
+            raise backend.locked(kind, self.folder, self.env, said)
         if told := encryption.unreadable(kind, self.folder.name, said):
             raise told
         for line in said.splitlines()[-30:]:
@@ -302,7 +302,7 @@ class Terraform:
         if code == 0:
             return
         if progress.errors and self.state.backend:
-            told = backend.refused(self.state.backend, self.folder.name, progress.errors[0])
+            told = backend.refused(self.state.backend, self.folder, self.env, progress.errors[0])
             if told:
                 raise told
         self._show(progress)

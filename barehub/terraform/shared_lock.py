@@ -50,7 +50,7 @@ RUN, COMMAND, NEVER = "a run", "a command", "never"
 def locking(recipe: Path, env: Mapping[str, str]) -> str:
     """For how long the backend that Terraform last initialized in ``recipe``, a folder, can be
     locked: for :data:`RUN` it must have workspaces, and for :data:`COMMAND` lock at all."""
-    kind, arguments = _initialized(recipe)
+    kind, arguments = backend.initialized(recipe)
     asked = {
         "s3": arguments.get("use_lockfile") or arguments.get("dynamodb_table"),
         "consul": arguments.get("lock", True),
@@ -80,7 +80,7 @@ class SharedLock:
         workspace: str = WORKSPACE,
     ) -> None:
         self.tool, self.folder, self.interruptions = tool, folder, interruptions
-        self.kind, arguments = _initialized(recipe)
+        self.kind, arguments = backend.initialized(recipe)
         self.refusal = ""
         """What Terraform said when somebody else had it."""
         self._env = dict(env)
@@ -105,9 +105,9 @@ class SharedLock:
     def id(self) -> str:
         """What the backend calls the lock that somebody else has; empty where it does not tell."""
         # what stands in the info below that is, of some, what we asked with
-        asker = self.kind in backend.OWN_INFO
+        others = self.kind in backend.OWN_INFO
         found = re.search(
-            r"already locked: ID=(\S+)" if asker else r"Lock Info: ID: (\S+)", self.refusal
+            r"already locked: ID=(\S+)" if others else r"Lock Info: ID: (\S+)", self.refusal
         )
         return found[1] if found else ""
 
@@ -238,13 +238,6 @@ class SharedLock:
             said = console.redact(done.stderr.decode(errors="replace"))
             raise _failed(self.kind, " ".join(args[:2]), said)
         return done.stdout
-
-
-def _initialized(recipe: Path) -> tuple[str, dict[str, Any]]:
-    """The backend in which Terraform has the state of ``recipe``: its kind and arguments."""
-    record = json.loads((recipe / ".terraform" / "terraform.tfstate").read_bytes())
-    found = record["backend"]
-    return found["type"], {k: v for k, v in found["config"].items() if v not in (None, [], {})}
 
 
 def _written(value: Any, recipe: Path, name: str = "") -> Any:

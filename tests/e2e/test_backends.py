@@ -148,7 +148,8 @@ def test_who_comes_second_is_told_the_truth_and_a_dead_lock_is_let_go(
     told = bob(*SPAWN)
     assert told.code == 1, told
     if kind == "http":
-        assert "another command has the state of demo in http; this backend does not" in told.err
+        person = Lock(_lock(alice)).holder().person
+        assert f"another command has the state of demo in http: {person}, since 20" in told.err
     else:
         assert f"demo is in use by 'spawn' of {Lock(_lock(alice)).holder().person}" in told.err
         assert f"(process {run.pid}, since" in told.err

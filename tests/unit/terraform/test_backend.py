@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,14 @@ def test_another_or_a_doubtful_one_is_refused(tmp_path: Path, text: str) -> None
 
 
 def test_a_holder_is_told_only_by_a_backend_that_knows(tmp_path: Path) -> None:
-    told = backend.locked("s3", "demo", INFO)
+    told = backend.locked("s3", tmp_path / "demo", {}, INFO)
     assert "alice@laptop, since 2026-11-25 10:00:00" in told.problem
     assert "invoke unlock --name demo" in str(told)
+    recipe = tmp_path / "demo"
+    (recipe / ".terraform").mkdir(parents=True)
+    record = {"backend": {"type": "http", "config": {"lock_address": "http://127.0.0.1:1/demo"}}}
+    (recipe / ".terraform" / "terraform.tfstate").write_text(json.dumps(record))
     for kind in backend.OWN_INFO:
-        untold = str(backend.locked(kind, "demo", INFO))
+        untold = str(backend.locked(kind, recipe, {}, INFO))
         assert "alice" not in untold and "6f1c" not in untold
         assert "this backend does not tell whose" in untold
