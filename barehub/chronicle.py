@@ -19,6 +19,8 @@ WORDS = {
     "stage-done": "stage done",
     "cut-off": "was cut off",
     "up": "up, verified",
+    "revised": "recipe changed",
+    "put-back": "recipe put back",
 }
 
 QUIET = ("arguments", "resource-start")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barehub import agreement, recovery
+from barehub import agreement, edits, recovery
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError
@@ -27,6 +27,7 @@ def foresee(
     project.terraform  # noqa: B018 - a missing tool is said first
     instance = project.existing(name)
     with runs.opened(project, instance, "plan", interruptions, Terms(wait=wait)) as run:
+        edits.tell(instance, project.relative(instance.recipe), going_on=False)
         for step in PREPARATION:
             if step is not make_vault:
                 interruptions.check()

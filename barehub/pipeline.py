@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from barehub import clouds, creation, leftovers
+from barehub import clouds, creation, edits, leftovers
 from barehub import run as runs
 from barehub.cloud.search import Found
 from barehub.console import console
@@ -89,11 +89,15 @@ def spawn(
     threading.Thread(target=_warm_up, daemon=True).start()
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
     instance = creation.instance(project, name, recipe, interruptions)
-    steps = (*PREPARATION, *making(seconds))
+    steps = (_tell_edit, *PREPARATION, *making(seconds))
     run_steps(project, instance, "spawn", steps, interruptions, terms)
     if not instance.journal.is_up():
         return ""
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
+
+
+def _tell_edit(run: Run) -> None:
+    edits.tell(run.instance, run.project.relative(run.instance.recipe), going_on=True)
 
 
 def _settle(run: Run) -> None:
@@ -154,6 +158,7 @@ def run_steps(
     """One run of ``steps``, which the journal has from its beginning to its end."""
     with runs.opened(project, instance, command, interruptions, terms) as run:
         tell_cut_off(instance)
+        edits.sweep(instance)
         instance.journal.add(command, by=Holder.me(command).person)
         try:
             for step in steps:
@@ -163,7 +168,8 @@ def run_steps(
             problem = error.problem if isinstance(error, BarehubError) else repr(error)
             with contextlib.suppress(BarehubError):  # what failed first is what is told
                 instance.journal.add("failed", command=command, problem=problem)
-            again = f"invoke {command} --name {instance.name}   goes on from here"
+            typed = terms.again or f"invoke {command} --name {instance.name}"
+            again = f"{typed}   goes on from here"
             if isinstance(error, Interrupted):
                 hints = error.hints or (again,)
                 raise Interrupted(f"{command} was interrupted", *hints) from None

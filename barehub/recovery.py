@@ -146,9 +146,12 @@ def tell_cut_off(instance: Instance) -> None:
     if last is None or last["event"] not in BEGINNINGS:
         return
     since = [event for event in instance.journal.life() if event["at"] >= last["at"]]
-    stage = next((e["stage"] for e in reversed(since) if e["event"] == "stage"), None)
+    stages = [e for e in since if e["event"] in ("stage", "stage-done")]
+    stage = stages[-1]["stage"] if stages else None
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
-    where = f" in stage {stage}" if stage else " before anything was changed"
+    where = " before anything was changed"
+    if stages:
+        where = f" {'in' if stages[-1]['event'] == 'stage' else 'after'} stage {stage}"
     begun = instance.journal.ledger().begun
     doing = f", while it was making {', '.join(begun)}" if begun else ""
     console.warn(f"the {last['event']} of {at} was cut off{where}{doing}")

@@ -2,18 +2,18 @@
 
 It is a spawn with the line changed before it, under the same lock, with the same plan, guard and
 questions. If it fails, the line is put back; if anything was changed by then, the hub is brought
-back to it, and verified again. After a crash the new line stays: the recipe is what is wanted, and
-the next spawn goes on with it.
+back to it, and verified again. After a crash the new line stays (:mod:`barehub.edits`): the next
+spawn says so and goes on with it, and the same command with the old value takes it back.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 
-from barehub import pipeline
+from barehub import edits, pipeline
 from barehub.console import console
+from barehub.edits import Edit
 from barehub.endpoint import endpoint_of
 from barehub.errors import BarehubError, Interrupted, RecipeError, UsageError
 from barehub.preparation import complete_recipe, read_recipe
@@ -21,7 +21,6 @@ from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.run import Run, Terms
 from barehub.stages import apply_stages
-from barehub.terraform import template
 from barehub.terraform.template import Argument
 
 
@@ -55,41 +54,63 @@ def revise(
     """
     project.terraform  # noqa: B018 - a missing tool is said before anything is changed
     instance = project.existing(name)
+    terms = dataclasses.replace(terms, again=edits.typed(wish.command, name, wish.value))
     if _written(project, instance, wish) == wish.expression(""):
         console.say(f"  the recipe has this {wish.argument} already: there is no line to change")
         return pipeline.spawn(
             project, name, recipe=None, interruptions=interruptions, terms=terms, seconds=seconds
         )
-    steps = (lambda run: _attempt(run, wish, seconds),)
+    steps = (lambda run: _revise(run, wish, seconds),)
     pipeline.run_steps(project, instance, wish.command, steps, interruptions, terms)
     file = project.relative(instance.recipe)
     console.say(f"{file} says {wish.argument} = {wish.value}: commit it")
     return endpoint_of(instance)["url"]  # type: ignore[no-any-return]
 
 
-def _attempt(run: Run, wish: Wish, seconds: float) -> None:
+def _revise(run: Run, wish: Wish, seconds: float) -> None:
+    """Change the line, or take back a change that was cut off."""
+    name, file = run.instance.name, run.project.relative(run.instance.recipe)
+    old = _written(run.project, run.instance, wish)
+    new = wish.expression(old)
+    edit = edits.unfinished(run.instance)
+    if edit and (edit.stage, edit.argument, edit.was) == (wish.stage, wish.argument, new):
+        edits.put_back(run.instance, edit)
+        console.say(f"  {file} says {edit.argument} = {edit.was} again: bringing {name} back to it")
+        _go(run, *pipeline.PREPARATION, *pipeline.making(seconds))
+        return
+    if edit:
+        raise UsageError(
+            f"{file} says {edit.told}: the {edit.command} was cut off, and there is nothing to "
+            f"fall back to if the {wish.command} fails",
+            *edits.ways(run.instance, edit),
+        )
     if not run.instance.living or run.instance.journal.standing() != "up":
-        name = run.instance.name
         raise UsageError(
             f"{name} is not up: there is nothing to fall back to if the {wish.command} fails",
             f"invoke spawn --name {name}",
         )
-    old = _written(run.project, run.instance, wish)
-    new = wish.expression(old)
-    _write(run, wish, old, new)
-    run.instance.journal.add("revised", argument=wish.argument, was=old, now=new)
+    _attempt(run, wish, Edit(wish.command, wish.stage, wish.argument, old, new), seconds)
+
+
+def _attempt(run: Run, wish: Wish, edit: Edit, seconds: float) -> None:
     try:
+        edits.begin(run.instance, edit)
         for step in (*pipeline.PREPARATION, *pipeline.making(seconds)):
-            run.interruptions.check()
-            step(run)
+            _go(run, step)
             if step is apply_stages:
                 _see_effect(run, wish)
     except BaseException as error:
         with run.interruptions.held():
-            trouble = _restore(run, wish, old, new)
+            trouble = _restore(run, edit)
         if isinstance(error, BarehubError):
-            _go_back(run, wish, old, trouble, error, seconds)
+            _go_back(run, edit, trouble, error, seconds)
         raise
+
+
+def _go(run: Run, *steps: pipeline.Step) -> None:
+    for step in steps:
+        run.interruptions.check()
+        step(run)
 
 
 def _see_effect(run: Run, wish: Wish) -> None:
@@ -104,17 +125,15 @@ def _see_effect(run: Run, wish: Wish) -> None:
         )
 
 
-def _go_back(
-    run: Run, wish: Wish, old: str, trouble: str, error: BarehubError, seconds: float
-) -> None:
+def _go_back(run: Run, edit: Edit, trouble: str, error: BarehubError, seconds: float) -> None:
     """Bring the hub back to the old line, if anything was changed; ``error`` tells what came of it.
 
     What this loses was agreed to with the way there; the guard stays in force.
     """
     file, name = run.project.relative(run.instance.recipe), run.instance.name
-    says = f"{file} says {wish.argument} = {old} again"
+    says = f"{file} says {edit.argument} = {edit.was} again"
     if trouble:
-        error.add(f"see what {wish.argument} is in {file}, which was not put back: {trouble}")
+        error.add(f"see what {edit.argument} is in {file}, which was not put back: {trouble}")
         return
     if not run.changed:
         error.add(f"{says}, and nothing else was changed")
@@ -122,14 +141,12 @@ def _go_back(
     if isinstance(error, Interrupted):
         error.add(f"{says}; the hub is somewhere in between: invoke spawn --name {name}")
         return
-    console.warn(f"the {wish.command} failed: {error.problem}")
+    console.warn(f"the {edit.command} failed: {error.problem}")
     console.say(f"  {says}: bringing {name} back to it")
     run.terms = dataclasses.replace(run.terms, agreed=True, recover=True)
     run.shown, run.losses, run.changed = None, {}, False
     try:
-        for step in (read_recipe, complete_recipe, *pipeline.making(seconds)):
-            run.interruptions.check()
-            step(run)
+        _go(run, read_recipe, complete_recipe, *pipeline.making(seconds))
     except BarehubError as second:
         error.add(
             f"{says}, but the way back failed, too: {second.problem}",
@@ -145,8 +162,7 @@ def _written(project: Project, instance: Instance, wish: Wish) -> str:
 
     :raises RecipeError: nothing that one line of it says.
     """
-    text = _text(instance)
-    written = template.literal(text, wish.stage, wish.argument)
+    written = edits.written(instance, wish.stage, wish.argument)
     if written is None:
         file = project.relative(instance.recipe)
         raise RecipeError(
@@ -156,31 +172,10 @@ def _written(project: Project, instance: Instance, wish: Wish) -> str:
     return written
 
 
-def _text(instance: Instance) -> str:
-    """The recipe with its own line ends, and whatever else somebody has put there."""
-    return instance.recipe.read_bytes().decode(errors="surrogateescape")
-
-
-def _write(run: Run, wish: Wish, old: str, new: str) -> bool:
-    """Put ``new`` where the recipe has ``old``; false when it has something else."""
-    path, text = run.instance.recipe.resolve(), _text(run.instance)
-    if template.literal(text, wish.stage, wish.argument) != old:
-        return False
-    argument = Argument(wish.stage, wish.argument, old, wish.type)
-    unborn = path.with_name(f".{path.name}.unfinished")
-    changed = template.filled(text, {argument: new}).encode(errors="surrogateescape")
-    unborn.write_bytes(changed)
-    unborn.chmod(path.stat().st_mode & 0o777)
-    os.replace(unborn, path)
-    return True
-
-
-def _restore(run: Run, wish: Wish, old: str, new: str) -> str:
+def _restore(run: Run, edit: Edit) -> str:
     """Why the old line could not be put back; empty when it was."""
     try:
-        if not _write(run, wish, new, old):
-            return "somebody changed it meanwhile"
-        run.instance.journal.add("revised", argument=wish.argument, was=new, now=old)
-    except (BarehubError, OSError) as error:
-        return error.problem if isinstance(error, BarehubError) else str(error.strerror)
+        edits.put_back(run.instance, edit)
+    except BarehubError as error:
+        return error.problem
     return ""

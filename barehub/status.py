@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from barehub import overview
+from barehub import edits, overview
 from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import target_of
@@ -58,6 +58,9 @@ class Status:
     certificate: dict[str, Any] | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     losses: list[dict[str, str]] = field(default_factory=list)
+    revision: dict[str, str] | None = None
+    """What the recipe carries of an upgrade that was cut off, or a scale."""
+
     drift: Drift | None = None
 
     def document(self) -> dict[str, Any]:
@@ -82,6 +85,8 @@ def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: 
     status.spawned_by = begun.get("by") if instance.living else None
     last = instance.journal.last("spawn", "upgrade", "scale", "teardown")
     status.last = last and {"event": last["event"], "at": last["at"], "by": last.get("by")}
+    if status.about["state"] != "busy" and (edit := edits.unfinished(instance)):
+        status.revision = asdict(edit)
     addresses: Iterable[str] = instance.journal.ledger().made
     document: Document = {}
     if instance.living:
@@ -97,6 +102,8 @@ def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: 
     else:
         for line in _lines(status):
             console.out(line)
+        if status.revision:
+            edits.tell(instance, project.relative(instance.recipe), going_on=False)
 
 
 def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> None:

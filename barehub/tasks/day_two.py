@@ -127,7 +127,7 @@ def upgrade(
     from barehub.revision import Wish
 
     wish = Wish("upgrade", "binderhub", "binder_version", "string", binder_version)
-    _revise(wish, "binder-version", name, yes, allow_replace, wait, stage_timeout, timeout)
+    _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
 
 
 @verb(
@@ -156,12 +156,11 @@ def scale(
     if not (nodes.isascii() and nodes.isdigit()):
         raise UsageError(f"--nodes {nodes} is no number of nodes", "--nodes 3")
     wish = Wish("scale", "provider", "nb_nodes", "number", str(int(nodes)))
-    _revise(wish, "nodes", name, yes, allow_replace, wait, stage_timeout, timeout)
+    _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
 
 
 def _revise(
     wish: Wish,
-    option: str,
     name: str,
     yes: bool,
     allow_replace: Sequence[str] | None,
@@ -169,8 +168,6 @@ def _revise(
     stage_timeout: str,
     timeout: str,
 ) -> None:
-    import shlex
-
     from barehub import revision
     from barehub.console import console
     from barehub.run import Terms
@@ -186,7 +183,6 @@ def _revise(
             allowed=frozenset(allow_replace or ()),
             wait=wait,
             stage_seconds=stage_limit(stage_timeout),
-            again=f"invoke {wish.command} --name {name} --{option} {shlex.quote(wish.value)}",
         ),
         seconds=seconds("timeout", timeout),
     )

@@ -1,7 +1,8 @@
 """A hub that verifies: terraform_data for its cloud, a real TLS server for its BinderHub.
 
 What BinderHub says is played, and depends on the version that Terraform brought last: the version
-`sick` is one whose page is broken, `bad` cannot be installed.
+`sick` is one whose page is broken, as any is while there is a file `ill`; `bad` cannot be
+installed.
 """
 
 from __future__ import annotations
@@ -142,7 +143,10 @@ def served(folder: Path, scratch: Path) -> Iterator[Sshd]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         installed = (folder / "log").read_text().split()[-1]
-        await (sick if installed == "sick" else well)(reader, writer)
+        ill = installed == "sick" or (folder / "ill").exists()
+        if ill:
+            (folder / "looked-at").touch()
+        await (sick if ill else well)(reader, writer)
 
     sshd = Sshd(scratch / "sshd", [keygen(scratch / "key")], path=_kubectl(scratch / "programs"))
     try:

@@ -23,3 +23,17 @@ def test_a_run_without_an_end_was_cut_off_and_that_is_said_once(
     assert ("was cut off in stage dns, while it was making module.dns.x.y" in said) == (not end)
     tell_cut_off(instance)
     assert capsys.readouterr().err == ""
+
+
+def test_what_was_cut_off_after_a_stage_is_not_said_to_be_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance = Instance("demo", tmp_path)
+    for event, facts in (
+        ("upgrade", {}),
+        ("stage", {"stage": "dns"}),
+        ("stage-done", {"stage": "dns"}),
+    ):
+        instance.journal.add(event, **facts)
+    tell_cut_off(instance)
+    assert "was cut off after stage dns" in capsys.readouterr().err
