@@ -27,6 +27,7 @@ from invoke.exceptions import Exit
 
 from barehub import creation, image, process, session
 from barehub import engine as engines
+from barehub.awake import awake
 from barehub.console import GONE, console
 from barehub.engine import Box, Engine
 from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
@@ -108,7 +109,8 @@ def run(project: Project, wish: Wish, interruptions: Interruptions) -> None:
                 letter, instance = _prepared(project, wish, own, interruptions)
                 made = image.ready(engine, project, own.folder, interruptions)
             box = _box(project, wish, instance, made, own)
-            code = _Outside(engine, box, own, instance).run(wish, letter)
+            with awake(wish.name or wish.command):
+                code = _Outside(engine, box, own, instance).run(wish, letter)
         finally:
             own.close()
     if code:

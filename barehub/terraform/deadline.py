@@ -3,7 +3,9 @@
 Terraform ends in order at one SIGINT: it finishes or gives up what is under way, marks what is half
 made and writes its state. What does not heed that (a provider that waits for a cloud that says
 nothing) is left at the second, as Terraform's own words are: "data loss may have occurred". The
-journal then names what was under way. Seconds of a machine's sleep do not count.
+journal then names what was under way. Time in which nothing ran does not count: Linux and macOS
+stop the clock of :func:`time.monotonic` while they sleep, and where it goes on (a process that was
+stopped, a virtual machine that was paused) it jumps between two looks.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from barehub.process import Interruptions
 GRACE_SECONDS = 120.0
 """How long Terraform may take to stop in order."""
 
+LOOK_SECONDS = 5.0
+"""The most that counts of the time between two looks, of which there are many a second."""
+
 
 class Deadline:
     """``seconds`` from now; 0 means never."""
 
     def __init__(self, seconds: float, interruptions: Interruptions) -> None:
         self._seconds, self._interruptions = seconds, interruptions
-        self._started = time.monotonic()
+        self._last, self._ran = time.monotonic(), 0.0
         self.passed = False
         self._abandoned = False
 
@@ -30,7 +35,10 @@ class Deadline:
         """Called again and again while the command runs."""
         if not self._seconds:
             return
-        over = time.monotonic() - self._started - self._seconds
+        now = time.monotonic()
+        self._ran += min(now - self._last, LOOK_SECONDS)
+        self._last = now
+        over = self._ran - self._seconds
         if over >= 0 and not self.passed:
             self.passed = True
             if self._interruptions.end_child():

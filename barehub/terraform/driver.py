@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import python_terraform
 
 from barehub import process
+from barehub.awake import awake
 from barehub.console import console
 from barehub.errors import NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
@@ -42,6 +44,8 @@ _UNBUILT = re.compile(
     r"Provider (\S+) (\S+) does not have a[\s│]+package available for your current"
     r"[\s│]+platform,[\s│]+(\w+)"
 )
+MAKING = ("apply", "destroy", "import")
+"""Commands that the machine should not fall asleep over."""
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
@@ -341,13 +345,16 @@ class Terraform:
         progress = Progress(self.notice, console.stream)
         log = self.scratch / f"{self._runs}-{label}-{command.replace(' ', '-')}.log"
         self._runs += 1
-        with log.open("wb") as output, log.open("rb") as tail, self.interruptions.held():
+        keeping = awake(self.folder.name) if command in MAKING else nullcontext(())
+        held = self.interruptions.held()
+        with held, log.open("wb") as output, log.open("rb") as tail, keeping as fds:
             child = process.start(
                 argv,
                 env=self.env,
                 cwd=self.folder,
                 pass_fds=[
                     *self.fds,
+                    *fds,
                     *(self.variables_fds if command in FED or label == "hand" else ()),
                 ],
                 output=output,
