@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 from barehub import keys, process, session
 from barehub.errors import ToolError, UnreachableError
@@ -17,6 +18,11 @@ from barehub.vault.store import Vault
 OWN_FAILURE = 255
 """What ssh ends with when it is ssh that failed (ssh(1), EXIT STATUS)."""
 
+POLL_SECONDS = 0.05
+
+END_SECONDS = 3.0
+"""How long what was printing on a machine may take to end there."""
+
 
 def log_in(
     project: Project,
@@ -24,8 +30,12 @@ def log_in(
     machine: Machine,
     words: Sequence[str],
     interruptions: Interruptions,
+    *,
+    listening: bool = False,
 ) -> int:
     """Run ``words`` on the machine, or a login without any, on our standard streams.
+
+    With ``listening`` it has nothing to read, and the end of that tells it that we are gone.
 
     It needs neither Terraform nor the state, and the vault only when the key is there.
 
@@ -42,11 +52,11 @@ def log_in(
             with interruptions.allowed():
                 held = _held(project, instance, own)
                 log = own.folder / "ssh.log"
-                terminal = os.isatty(0) and os.isatty(1)
-                code = process.run_on_terminal(
-                    login.command(machine, known_hosts, log, words, terminal=terminal),
-                    env=keys.environment(held, process.environment(), known_hosts),
-                )
+                terminal = not listening and os.isatty(0) and os.isatty(1)
+                argv = login.command(machine, known_hosts, log, words, terminal=terminal)
+                env = keys.environment(held, process.environment(), known_hosts)
+                run = _listen if listening else process.run_on_terminal
+                code = run(argv, env=env)
                 said = log.read_text(errors="replace").strip() if log.exists() else ""
         finally:
             own.close()
@@ -54,6 +64,35 @@ def log_in(
         why = login.refusal(machine, known_hosts, said)
         raise UnreachableError(why.problem, *why.fixes)
     return 128 - code if code < 0 else code
+
+
+def _listen(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Let a program print until it ends, or until nobody reads that; its exit code."""
+    with process.ending_with_the_terminal():
+        reading, writing = os.pipe()
+        try:
+            child = process.start(argv, env=env, stdin=reading, output=1, errors=2)
+        except BaseException:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        try:
+            while child.poll() is None and not process.unread():
+                time.sleep(POLL_SECONDS)
+            return child.poll() or 0
+        finally:
+            os.close(writing)
+            _end(child)
+
+
+def _end(child: process.Child) -> None:
+    """What runs there has been told by the end of its input; who does not answer is left."""
+    deadline = time.monotonic() + END_SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    child.kill()
+    child.wait()
 
 
 def _held(project: Project, instance: Instance, own: Session) -> keys.Held:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
 from dataclasses import dataclass
 
-from barehub import login, machines
+from barehub import login, machines, process
 from barehub.console import console
 from barehub.errors import UsageError
 from barehub.process import Interruptions
@@ -15,21 +16,34 @@ from barehub.project import Instance, Project
 
 POLL_SECONDS = 0.2
 
+NUMBER = re.compile(r"[0-9]{1,9}")
+
 DEPLOYMENT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 """A name in Kubernetes; it becomes part of a line that a shell reads."""
 
 REMOTE = """
-kube() {
-    if command -v k3s >/dev/null; then sudo -n k3s kubectl "$@"
-    elif sudo -n test -e ADMIN 2>/dev/null; then sudo -n env KUBECONFIG=ADMIN kubectl "$@"
-    else kubectl "$@"; fi
-}
-where=$(kube get deployments --all-namespaces --field-selector metadata.name=NAME \
+if command -v k3s >/dev/null; then as='sudo -n' kube='k3s kubectl'
+elif sudo -n test -e ADMIN 2>/dev/null; then as='sudo -n' kube='kubectl --kubeconfig ADMIN'
+else as='' kube=kubectl; fi
+where=$($as $kube get deployments --all-namespaces --field-selector metadata.name=NAME \
 --output 'jsonpath={.items[*].metadata.namespace}') || exit
 [ "$where" ] || { echo 'error: no namespace has a deployment NAME' >&2; exit 1; }
-kube logs deployment/NAME --namespace "${where%% *}" --tail=LINES FOLLOW
+set -- $kube logs deployment/NAME --namespace "${where%% *}" --tail=LINES
 """
-"""What runs on the master. k3s and kubeadm (``ADMIN``) keep their configuration to root."""
+"""What sh runs on the master. k3s and kubeadm (``ADMIN``) keep their configuration to root."""
+
+ONCE = '$as "$@"'
+
+FOLLOW = """
+$as sh -c '
+exec 3<&0
+"$@" </dev/null 3<&- & log=$!
+exec 2>/dev/null
+{ cat <&3; kill "$log"; } >/dev/null &
+wait "$log"' sh "$@" --follow
+"""
+"""Until it ends, or our end of its input does: a log in which nothing happens would never see that
+nobody reads it any more. Only root may end what sudo began, so all of that is done there."""
 
 ADMIN = "/etc/kubernetes/admin.conf"
 
@@ -49,18 +63,20 @@ def show(project: Project, instance: Instance, wish: Wish, interruptions: Interr
     :raises UsageError: the wish means nothing, or there is no log.
     :raises UnreachableError: the machine that has it cannot be reached.
     """
-    if not (wish.lines.isascii() and wish.lines.isdigit()):
+    if not NUMBER.fullmatch(wish.lines):
         raise UsageError(f"--lines {wish.lines} is no number of lines", "--lines 100")
     if not DEPLOYMENT.fullmatch(wish.of):
         raise UsageError(f"--of {wish.of!r} cannot be a deployment's name", "--of hub")
     if machines.runs_here(instance):
-        _print(project, instance, wish, interruptions)
+        with process.ending_with_the_terminal():
+            _print(project, instance, wish, interruptions)
         return 0
-    line = REMOTE.strip().replace("ADMIN", ADMIN).replace("NAME", wish.of)
-    line = line.replace("LINES", wish.lines)
-    line = line.replace("FOLLOW", "--follow" if wish.follow else "").rstrip()
+    script = REMOTE + (FOLLOW if wish.follow else ONCE)
+    for word, meant in (("ADMIN", ADMIN), ("NAME", wish.of), ("LINES", wish.lines)):
+        script = script.replace(word, meant)
+    words = ["sh", "-c", script]
     master = machines.choose(instance, "")
-    return login.log_in(project, instance, master, [line], interruptions)
+    return login.log_in(project, instance, master, words, interruptions, listening=True)
 
 
 def _print(project: Project, instance: Instance, wish: Wish, interruptions: Interruptions) -> None:
@@ -74,12 +90,14 @@ def _print(project: Project, instance: Instance, wish: Wish, interruptions: Inte
         for line in deque(log, int(wish.lines)):
             console.content(line)
         at = log.tell()
-    while wish.follow and path.exists():
+    while wish.follow and not process.unread():
         interruptions.check()
-        # a hub that was started again begins its log anew
-        at = at if at <= path.stat().st_size else 0
-        with path.open("rb") as log:
-            log.seek(at)
-            console.content(log.read())
-            at = log.tell()
+        try:
+            with path.open("rb") as log:
+                # a hub that was started again begins its log anew
+                at = log.seek(at if at <= os.fstat(log.fileno()).st_size else 0)
+                console.content(log.read())
+                at = log.tell()
+        except FileNotFoundError:  # the hub was torn down
+            return
         time.sleep(POLL_SECONDS)

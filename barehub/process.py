@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -105,6 +106,13 @@ def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> in
 
     :raises Interrupted: the terminal went away, or a signal came; the program is ended then.
     """
+    with ending_with_the_terminal():
+        return _wait_for(argv, env)
+
+
+@contextmanager
+def ending_with_the_terminal() -> Iterator[None]:
+    """:raises Interrupted: the terminal went away, which a run is to outlive, and this is not."""
 
     def hung_up(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -113,9 +121,16 @@ def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> in
     # what is ignored stays so in a child, which would then outlive its terminal
     ignored = signal.signal(signal.SIGHUP, hung_up)
     try:
-        return _wait_for(argv, env)
+        yield
     finally:
         signal.signal(signal.SIGHUP, ignored)
+
+
+def unread() -> bool:
+    """Whether nobody reads our standard output any more: a closed pipe, a lost terminal."""
+    look = select.poll()
+    look.register(1, 0)
+    return bool(look.poll(0))
 
 
 def _wait_for(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:
@@ -147,15 +162,16 @@ def start(
     pass_fds: Sequence[int] = (),
     stdin: int = subprocess.DEVNULL,
     output: IO[bytes] | int,
+    errors: int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
-    """Start a long command whose stdout and stderr both go to ``output``, a file.
+    """Start a long command whose stdout and (without ``errors``) stderr go to ``output``, a file.
 
     A file and not a pipe: when barehub is killed, the child goes on instead of dying of SIGPIPE
     with a half-written state.
 
     :raises ToolError: the program is missing or cannot be executed.
     """
-    return _start(argv, env, cwd, pass_fds, output, subprocess.STDOUT, stdin)
+    return _start(argv, env, cwd, pass_fds, output, errors, stdin)
 
 
 def speak(argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
