@@ -49,8 +49,8 @@ def terraform(
             instance.journal.add("resource-imported", address=address, by="hand")
         for address in sorted(before - after):
             instance.journal.add("resource-forgotten", address=address, by="hand")
-    if said:
-        console.out(COLORS.sub("", said))
+    if said := COLORS.sub("", said).strip("\n"):
+        console.out(said)
     if code != 0:
         raise TerraformError(f"terraform {args[0]} ended with exit code {code}")
 

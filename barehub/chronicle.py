@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 
 from barehub.console import console
 from barehub.ledger import Event
@@ -31,9 +32,6 @@ ABOUT = (
     "stage",
     "command",
     "action",
-    "argument",
-    "was",
-    "now",
     "id",
     "how",
     "by",
@@ -70,4 +68,6 @@ def _word(event: Event) -> str:
 
 
 def _about(event: Event) -> str:
+    if event["event"] in ("revised", "put-back"):
+        return "{argument} = {now}, which was {was}".format_map(defaultdict(lambda: "?", event))
     return "  ".join(str(event[name]) for name in ABOUT if event.get(name))

@@ -195,7 +195,7 @@ class Console:
         :raises UsageError: with ``hint`` when there is no terminal, or something else was typed.
         """
         if not self.interactive:
-            raise UsageError(f"there is no terminal to ask on: {question}", hint)
+            raise UsageError(f"there is no terminal to ask on: {question.rstrip(':')}", hint)
         if self.line(question) != expected:
             raise UsageError("nothing was done: the answer was something else", hint)
 

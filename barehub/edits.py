@@ -44,9 +44,9 @@ def typed(command: str, name: str, value: str) -> str:
     return f"invoke {command} --name {name} --{OPTIONS[command]} {shlex.quote(value)}"
 
 
-def written(instance: Instance, stage: str, argument: str) -> str | None:
-    """What the recipe says, in HCL; nothing where that is no plain value on a line of its own."""
-    return template.literal(_text(instance), stage, argument)
+def written(instance: Instance, stage: str, argument: str) -> str:
+    """What the recipe says, in HCL, on a line of its own; empty if nothing."""
+    return template.written(_text(instance), stage, argument)
 
 
 def begin(instance: Instance, edit: Edit) -> None:

@@ -138,8 +138,13 @@ def _wait_for(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:
         child = subprocess.Popen([str(a) for a in argv], env=dict(env), umask=PRIVATE)
     except OSError as error:
         raise _not_started(argv[0], error) from None
+
     # Ctrl-C on the terminal means something to an editor, and must not take its text away
-    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if not os.isatty(0):
+            raise Interrupted()
+
+    before = signal.signal(signal.SIGINT, interrupted)
     try:
         return child.wait()
     except BaseException:

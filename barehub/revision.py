@@ -9,6 +9,7 @@ spawn says so and goes on with it, and the same command with the old value takes
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 from barehub import edits, pipeline
@@ -21,7 +22,13 @@ from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.run import Run, Terms
 from barehub.stages import apply_stages
+from barehub.terraform import template
 from barehub.terraform.template import Argument
+
+VERSION = re.compile(r"[\w.+~:/@-]+", re.ASCII)
+"""What may be one of a chart, a package, an image or a git repository: no blank, no template."""
+
+NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 @dataclass(frozen=True)
@@ -162,14 +169,20 @@ def _written(project: Project, instance: Instance, wish: Wish) -> str:
 
     :raises RecipeError: nothing that one line of it says.
     """
+    file, of = project.relative(instance.recipe), f'{wish.argument} of module "{wish.stage}"'
     written = edits.written(instance, wish.stage, wish.argument)
-    if written is None:
-        file = project.relative(instance.recipe)
+    then = f"then: invoke spawn --name {instance.name}"
+    if not written:
         raise RecipeError(
-            f'{file} does not write {wish.argument} of module "{wish.stage}" as a plain value',
-            f"change what stands for it in {file}, then: invoke spawn --name {instance.name}",
+            f"{file} leaves out {of}: there is no line to change",
+            f"if the module takes it: {wish.argument} = {wish.expression('')}, {then}",
         )
-    return written
+    if (plain := template.literal(written)) is None:
+        raise RecipeError(
+            f"{file} says {of} is {written}: that is no plain value, and not for barehub to change",
+            f"change what stands behind it, {then}",
+        )
+    return plain
 
 
 def _restore(run: Run, edit: Edit) -> str:

@@ -18,6 +18,7 @@ from barehub.plan.change import Change, Document
 from barehub.preparation import SEEING, complete_recipe, open_state, reach_state, terraform_of
 from barehub.process import Interruptions
 from barehub.project import STAGES, Instance, Project
+from barehub.recovery import BEGINNINGS, ENDS
 from barehub.verify import verify
 
 SCHEMA_VERSION = 1
@@ -57,6 +58,12 @@ class Status:
     endpoint: dict[str, Any] | None = None
     certificate: dict[str, Any] | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
+    tainted: list[str] = field(default_factory=list)
+    """What the next spawn makes again."""
+
+    begun: list[str] = field(default_factory=list)
+    """What was being made when a run was killed."""
+
     losses: list[dict[str, str]] = field(default_factory=list)
     revision: dict[str, str] | None = None
     """What the recipe carries of an upgrade that was cut off, or a scale."""
@@ -83,17 +90,18 @@ def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: 
     status = Status(overview.describe(instance))
     begun = next((e for e in instance.journal.life() if e["event"] == "spawn"), {})
     status.spawned_by = begun.get("by") if instance.living else None
-    last = instance.journal.last("spawn", "upgrade", "scale", "teardown")
-    status.last = last and {"event": last["event"], "at": last["at"], "by": last.get("by")}
+    status.last = _last(instance, busy=status.about["state"] == "busy")
     if status.about["state"] != "busy" and (edit := edits.unfinished(instance)):
         status.revision = asdict(edit)
-    addresses: Iterable[str] = instance.journal.ledger().made
+    ledger = instance.journal.ledger()
+    status.begun = list(ledger.begun) if status.about["state"] != "busy" else []
+    addresses: Iterable[str] = ledger.made
     document: Document = {}
     if instance.living:
         _visit(instance, status, interruptions)
         if status.about["state"] == "up" and (status.endpoint or {}).get("verdict") != "pass":
             status.about["state"] = "down"
-        status.drift, seen, document = _look(project, instance, interruptions)
+        seen, document = _look(project, instance, interruptions, status)
         addresses = addresses if seen is None else seen
     status.stages = _stages(instance, addresses)
     status.losses = _losses(addresses, document)
@@ -104,6 +112,22 @@ def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: 
             console.out(line)
         if status.revision:
             edits.tell(instance, project.relative(instance.recipe), going_on=False)
+
+
+def _last(instance: Instance, *, busy: bool) -> dict[str, Any] | None:
+    """The last run that was to change something, and how it ended, if it has."""
+    last = instance.journal.last(*BEGINNINGS)
+    if last is None:
+        return None
+    end = instance.journal.last(*BEGINNINGS, *ENDS) or last
+    event = "cut-off" if end["event"] in BEGINNINGS else end["event"]
+    return {
+        "event": last["event"],
+        "at": last["at"],
+        "by": last.get("by"),
+        "end": None if busy else event,
+        "problem": end.get("problem"),
+    }
 
 
 def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> None:
@@ -130,10 +154,10 @@ def _visit(instance: Instance, status: Status, interruptions: Interruptions) -> 
 
 
 def _look(
-    project: Project, instance: Instance, interruptions: Interruptions
-) -> tuple[Drift, list[str] | None, Document]:
-    """What a plan that only refreshes finds; the addresses of the state, if it could be read; and
-    what Terraform tells of the plan."""
+    project: Project, instance: Instance, interruptions: Interruptions, status: Status
+) -> tuple[list[str] | None, Document]:
+    """Note what a plan that only refreshes finds; the addresses of the state, if it could be read,
+    and what Terraform tells of the plan."""
     addresses = None
     try:
         with runs.opened(project, instance, "status", interruptions) as run:
@@ -142,14 +166,17 @@ def _look(
                 step(run)
                 if step is (reach_state if instance.backend else open_state):
                     addresses = run.state.resources()
+                    status.tainted = run.state.tainted()
             terraform = terraform_of(run)
             path, plan = terraform.plan("drift", refresh_only=True)
             document = terraform.explain(path)
     except Interrupted:
         raise
     except BarehubError as error:
-        return Drift(error.problem), addresses, {}
-    return Drift("", change.drifted(document), plan.outputs_change), addresses, document
+        status.drift = Drift(error.problem)
+        return addresses, {}
+    status.drift = Drift("", change.drifted(document), plan.outputs_change)
+    return addresses, document
 
 
 def _stages(instance: Instance, addresses: Iterable[str]) -> list[dict[str, Any]]:
@@ -188,7 +215,9 @@ def _lines(status: Status) -> Iterable[str]:
         yield _line("age", f"{overview.age(about['since'])}, spawned {_at(about['since'])}{by}")
     if status.last and status.last["at"] != about["since"]:
         by = f" by {status.last['by']}" if status.last["by"] else ""
-        yield _line("last", f"{status.last['event']} {_at(status.last['at'])}{by}")
+        why = f": {status.last['problem']}" if status.last["problem"] else ""
+        end = {"failed": f", failed{why}", "cut-off": ", was cut off"}.get(status.last["end"], "")
+        yield _line("last", f"{status.last['event']} {_at(status.last['at'])}{by}{end}")
     if status.endpoint:
         yield _line("endpoint", f"{status.endpoint['url']}  {status.endpoint['verdict']}")
         for failure in status.endpoint["failures"]:
@@ -201,6 +230,10 @@ def _lines(status: Status) -> Iterable[str]:
         count = len(row["resources"])
         what = f"{row['state']}, {count} resource{'s' * (count != 1)}" if count else row["state"]
         yield _line(row["stage"], what)
+    for address in status.tainted:
+        yield _line("tainted", f"{address}: the next spawn makes it again")
+    for address in status.begun:
+        yield _line("unfinished", f"{address}: it was being made when a run was killed")
     if status.drift:
         yield _line("drift", status.drift.summary)
         for one in status.drift.changes:

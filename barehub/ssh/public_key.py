@@ -50,7 +50,8 @@ class PublicKey:
 
     def __str__(self) -> str:
         shown = f"{self.kind.removeprefix('ssh-')} {self.fingerprint}"
-        return f"{shown} ({self.comment})" if self.comment else shown
+        named = self.comment not in ("", "(stdin)")  # what ssh-add calls a key that it read there
+        return f"{shown} ({self.comment})" if named else shown
 
 
 def held(env: Mapping[str, str]) -> list[PublicKey]:

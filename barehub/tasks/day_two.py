@@ -110,8 +110,8 @@ CHANGING = {
 )
 def upgrade(
     c: Context,
-    binder_version: str,
     name: str = "",
+    binder_version: str = "",
     yes: bool = False,
     allow_replace: Sequence[str] | None = None,
     wait: bool = False,
@@ -124,8 +124,12 @@ def upgrade(
 
     Example: invoke upgrade --name demo --binder-version 1.0.0-0.dev.git.3983.h383374de
     """
-    from barehub.revision import Wish
+    from barehub.errors import UsageError
+    from barehub.revision import VERSION, Wish
 
+    if not VERSION.fullmatch(binder_version):
+        told = f"{binder_version!r} is no version" if binder_version else "to which version?"
+        raise UsageError(f"--binder-version: {told}", "--binder-version 1.0.0-0.dev.git.3983")
     wish = Wish("upgrade", "binderhub", "binder_version", "string", binder_version)
     _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
 
@@ -136,8 +140,8 @@ def upgrade(
 )
 def scale(
     c: Context,
-    nodes: str,
     name: str = "",
+    nodes: str = "",
     yes: bool = False,
     allow_replace: Sequence[str] | None = None,
     wait: bool = False,
@@ -151,10 +155,11 @@ def scale(
     Example: invoke scale --name demo --nodes 3
     """
     from barehub.errors import UsageError
-    from barehub.revision import Wish
+    from barehub.revision import NUMBER, Wish
 
-    if not (nodes.isascii() and nodes.isdigit()):
-        raise UsageError(f"--nodes {nodes} is no number of nodes", "--nodes 3")
+    if not NUMBER.fullmatch(nodes):
+        told = f"{nodes!r} is no number of nodes" if nodes else "how many?"
+        raise UsageError(f"--nodes: {told}", "--nodes 3")
     wish = Wish("scale", "provider", "nb_nodes", "number", str(int(nodes)))
     _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
 

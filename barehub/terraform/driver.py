@@ -338,8 +338,9 @@ class Terraform:
 
         :raises Interrupted: a signal came meanwhile.
         """
-        code, progress = self._watch("hand", argv[0], [str(self.tool.path), *argv])
-        return code, "\n".join(progress.raw)
+        log = self.scratch / f"{self._runs}-hand-{argv[0]}.log"
+        code, _ = self._watch("hand", argv[0], [str(self.tool.path), *argv])
+        return code, log.read_text(errors="replace")
 
     def _watch(self, label: str, command: str, argv: list[str]) -> tuple[int, Progress]:
         progress = Progress(self.notice, console.stream)

@@ -155,6 +155,11 @@ class State:
             if "deposed" not in instance
         }
 
+    def tainted(self) -> list[str]:
+        """The addresses of what the next plan replaces: its creation failed, or it was marked."""
+        both = _managed(self._content())
+        return [_address(r, i) for r, i in both if i.get("status") == "tainted"]
+
     def attributes(self, name: str, *types: str) -> list[str]:
         """The attribute ``name`` of all resources of ``types``, where it is a text."""
         both = _managed(self._content())

@@ -155,12 +155,16 @@ def filled(text: str, values: Mapping[Argument, str]) -> str:
     return text
 
 
-def literal(text: str, stage: str, name: str) -> str | None:
-    """What a recipe writes for an argument, in HCL, where that is a text or a number of its own."""
+def written(text: str, stage: str, name: str) -> str:
+    """What a recipe writes for an argument, in HCL, on a line of its own; empty if nothing."""
     if not re.search(_call(stage), text, re.M | re.S):
-        return None
+        return ""
     line = _line(_block(text, stage), name)
-    written = line["value"].strip() if line else ""
+    return line["value"].strip() if line else ""
+
+
+def literal(written: str) -> str | None:
+    """What a recipe writes, in HCL, where that is a text or a number of its own."""
     try:
         value = json.loads(written)
     except ValueError:  # a reference

@@ -57,6 +57,20 @@ def test_status_tells_how_a_hub_stands(hub: Hub) -> None:
     assert holding(CANARY, hub.folder, Path(os.environ["XDG_RUNTIME_DIR"])) == []
 
 
+def test_status_shows_what_is_tainted_and_what_was_never_finished(hub: Hub) -> None:
+    hub.spawn()
+    node = "module.provider.terraform_data.node[0]"
+    assert hub("terraform", "--", "taint", node).code == 0
+    begun = {"event": "resource-start", "address": f"{MASTER}2", "action": "create"}
+    with (hub.folder / "journal.jsonl").open("a") as journal:  # as a killed run leaves it
+        journal.write(json.dumps({"at": time.time(), **begun}) + "\n")
+    told = _status(hub)
+    assert (told["tainted"], told["begun"]) == ([node], [f"{MASTER}2"])
+    read = hub("status").out
+    assert f"  tainted     {node}: the next spawn makes it again\n" in read
+    assert f"  unfinished  {MASTER}2: it was being made when a run was killed\n" in read
+
+
 def test_status_says_what_it_could_not_look_at(hub: Hub) -> None:
     hub.spawn()
     lock = Lock(hub.folder / ".lock")
@@ -91,7 +105,7 @@ def test_upgrade_changes_one_line_and_verifies(hub: Hub) -> None:
     assert (done.code, done.out.strip()) == (0, endpoint), done
     assert hub.recipe.read_text() == before.replace('"1.0"', '"2.0"')
     assert hub.versions == ["1.0", "2.0"]
-    assert 'binder_version  "1.0"  "2.0"' in hub("history").out
+    assert 'binder_version = "2.0", which was "1.0"' in hub("history").out
     again = hub("upgrade", "--binder-version", "2.0")
     assert (again.code, again.out.strip()) == (0, endpoint), again
     assert "has this binder_version already" in again.err and "nothing to change" in again.err
@@ -165,7 +179,9 @@ def test_scale_adds_and_takes_away(hub: Hub) -> None:
     assert failed.code == 5, failed
     assert "the hub is back at it, and verified" in failed.err
     assert "nb_nodes = 1" in hub.recipe.read_text()
-    stages = _status(hub)["stages"]
+    told = _status(hub)
+    assert told["last"]["end"] == "failed" and told["last"]["problem"] in failed.err  # type: ignore[index]
+    stages = told["stages"]
     assert len(stages[0]["resources"]) == 3  # type: ignore[index]
 
 
@@ -187,8 +203,23 @@ def test_what_is_no_plain_line_is_left_to_its_owner(hub: Hub) -> None:
         file.write("locals { nodes = 1 }\n")
     hub.spawn()
     failed = hub("scale", "--nodes", "2")
-    assert failed.code == 2 and "does not write nb_nodes of module" in failed.err, failed
-    assert hub("scale", "--nodes", "two").code == 1
+    assert failed.code == 2 and "is local.nodes: that is no plain value" in failed.err, failed
+    hub.edit("nb_nodes = local.nodes # beside the master", "")
+    failed = hub("scale", "--nodes", "2")
+    assert failed.code == 2 and "leaves out nb_nodes of module" in failed.err, failed
+    assert "hint: if the module takes it: nb_nodes = 2, then: invoke spawn" in failed.err
+
+
+def test_a_value_that_means_nothing_is_refused_before_anything_is_written(hub: Hub) -> None:
+    before = hub.recipe.read_bytes()
+    for value in ("", "a b", "${x}", "<vault>", 'a"b'):
+        refused = hub("upgrade", "--binder-version", value)
+        assert refused.code == 1 and "error: --binder-version" in refused.err, refused
+    for value in ("", "two", "-1", "1.5", "99999999999999999999"):
+        refused = hub("scale", "--nodes", value)
+        assert refused.code == 1 and "error: --nodes" in refused.err, refused
+    assert hub("upgrade").code == 1 and hub("scale").code == 1
+    assert hub.recipe.read_bytes() == before
 
 
 @pytest.mark.timeout(400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_without_a_command_it_is_a_login(up: Hub) -> None:
     terminal.type("tty && echo $((6 * 7)); exit 5\n")
     assert terminal.end() == 5, terminal.text
     assert "/dev/pts/" in terminal.text and "\n42" in terminal.text.replace("\r", "")
+
+
+def test_an_interrupt_without_a_terminal_ends_it(up: Hub) -> None:
+    run = up.cli.start("ssh", "--name", "demo", "--", "echo begun; exec sleep 77.8642")
+    assert run.stdout and run.stdout.readline() == "begun\n"
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
+    for pid in processes_holding("77.8642"):  # without a terminal there it is left, as by ssh
+        os.kill(int(pid), signal.SIGKILL)
 
 
 def test_ctrl_c_ends_what_runs_there(up: Hub) -> None:
