@@ -160,7 +160,7 @@ def opened(
             f"df -h {instance.folder}",
         )
     with interruptions.held():
-        lock = turn.take(instance, command, interruptions, wait=terms.wait)
+        lock = turn.take(instance, command, interruptions, wait=terms.wait, again=terms.again)
         try:
             with interruptions.allowed():
                 swept(awaited=(str(project.root), instance.name))

@@ -13,8 +13,19 @@ from barehub.project import Instance
 POLL_SECONDS = 0.2
 
 
-def take(instance: Instance, command: str, interruptions: Interruptions, *, wait: bool) -> Lock:
-    """The instance's lock, for ``command``.
+WAITING = ("spawn", "teardown", "plan")
+"""Commands that are whole with a name and ``--wait``."""
+
+
+def take(
+    instance: Instance,
+    command: str,
+    interruptions: Interruptions,
+    *,
+    wait: bool,
+    again: str = "",
+) -> Lock:
+    """The instance's lock, for ``command``; ``again`` is that as it was typed, if it is longer.
 
     To be called where interruptions are held; waiting for it can be interrupted.
 
@@ -25,7 +36,12 @@ def take(instance: Instance, command: str, interruptions: Interruptions, *, wait
     if holder is None:
         return lock
     if not wait:
-        raise UsageError(f"{instance.name} is in use by {holder}", *_advice(instance, lock, holder))
+        if command in WAITING:
+            again = again or f"invoke {command} --name {instance.name}"
+        waiting = [f"{again} --wait"] if again else []
+        raise UsageError(
+            f"{instance.name} is in use by {holder}", *_advice(instance, lock, holder, waiting)
+        )
     with console.working("lock", f"waiting for {_who(holder)}") as work:
         while holder := lock.acquire(Holder.me(command)):
             work.now(f"waiting for {_who(holder)}")
@@ -49,7 +65,7 @@ def free(instance: Instance, *, agreed: bool) -> None:
     if holder.here:
         raise UsageError(
             f"{instance.name} is not unlocked: the kernel of this machine sees it at work",
-            *_advice(instance, lock, holder),
+            *_advice(instance, lock, holder, []),
         )
     name = instance.name
     if not agreed:
@@ -67,14 +83,12 @@ def _who(holder: Holder) -> str:
     return f"{holder}{'' if holder.here else ', on another machine'}"
 
 
-def _advice(instance: Instance, lock: Lock, holder: Holder) -> list[str]:
-    """What a person can do about a lock that is held."""
-    command = holder.command if holder.command in ("spawn", "teardown", "plan") else "spawn"
-    wait = f"invoke {command} --name {instance.name} --wait"
+def _advice(instance: Instance, lock: Lock, holder: Holder, waiting: list[str]) -> list[str]:
+    """What a person can do about a lock that is held, besides ``waiting`` for it."""
     if not holder.here:
-        return [wait, f"if {holder.host} is dead: invoke unlock --name {instance.name}"]
+        return [*waiting, f"if {holder.host} is dead: invoke unlock --name {instance.name}"]
     if holder.alive:
-        return [wait, f"kill -INT {holder.pid}   ends it in order"]
+        return [*waiting, f"kill -INT {holder.pid}   ends it in order"]
     keepers = lock.keepers()
     told = ", ".join(f"{name} (process {pid})" for pid, name in keepers) or "terraform"
     return [

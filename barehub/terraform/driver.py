@@ -1,8 +1,4 @@
-"""Runs Terraform: one stage after the other, saved plans only.
-
-python-terraform builds the command lines. Its runner is not used: it leaves variable files behind,
-logs their values and does not stream.
-"""
+"""Runs Terraform: one stage after the other, saved plans only."""
 
 from __future__ import annotations
 
@@ -15,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import python_terraform
-
 from barehub import process
 from barehub.awake import awake
 from barehub.console import console
@@ -25,11 +19,11 @@ from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
 from barehub.terraform import backend, encryption, plugins
+from barehub.terraform.command_line import FLAG, CommandLine
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
 from barehub.terraform.state import State
 
-FLAG = python_terraform.IsFlagged
 POLL_SECONDS = 0.01
 SHOWN_DIAGNOSTICS = 3
 NOT_YET = ("Invalid for_each argument", "Invalid count argument")
@@ -54,22 +48,6 @@ DOING = {
     "apply": "applying",
     "import": "importing",
 }
-
-
-class _CommandLine(python_terraform.Terraform):  # type: ignore[misc]
-    """``generate_cmd_string`` and nothing else: the constructor would read the state file."""
-
-    def __init__(self, program: Path) -> None:
-        self.terraform_bin_path = str(program)
-
-    def __getattr__(self, name: str) -> object:
-        raise AttributeError(name)
-
-    def build(self, command: str, *args: str, **options: object) -> list[str]:
-        if any(isinstance(value, dict) for value in options.values()):
-            raise TypeError("a dict would be written to a file in clear")
-        built = super().generate_cmd_string(command, *args, **options)
-        return [str(part) for part in built]
 
 
 @dataclass
@@ -192,7 +170,7 @@ class Terraform:
 
         :raises TerraformError: it tells nothing.
         """
-        argv = _CommandLine(self.tool.path).build("show", str(plan), json=FLAG)
+        argv = CommandLine(self.tool.path).build("show", str(plan), json=FLAG)
         done = process.run(argv, env=self.env, cwd=self.folder)
         try:
             document: dict[str, Any] = json.loads(done.text)
@@ -330,7 +308,7 @@ class Terraform:
         :raises NotReadyError: its time was over, and it was stopped.
         :raises Interrupted: a signal came meanwhile, whatever Terraform made of it.
         """
-        argv = _CommandLine(self.tool.path).build(command, *args, **options)
+        argv = CommandLine(self.tool.path).build(command, *args, **options)
         return self._watch(label, command, argv)
 
     def by_hand(self, argv: Sequence[str]) -> tuple[int, str]:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from barehub.lock import Holder, Lock
+
 from . import slow_cloud
 from .conftest import ROOT, Cli
 from .terminal import Terminal
@@ -92,6 +94,16 @@ def test_waiting_can_be_interrupted(ready: Cli) -> None:
     assert first.poll() is None, "the one that is at work was disturbed"
     first.communicate(timeout=60)
     assert first.returncode == 8
+
+
+def test_who_is_told_to_wait_is_told_how_with_the_command_that_they_typed(ready: Cli) -> None:
+    lock = Lock(ready.instance("demo") / ".lock")
+    assert lock.acquire(Holder.me("spawn")) is None
+    told = ready("plan", "--name", "demo")
+    assert told.code == 1 and "hint: invoke plan --name demo --wait\n" in told.err, told
+    by_hand = ready("terraform", "--name", "demo", "--", "state", "list")
+    assert by_hand.code == 1 and "--wait" not in by_hand.err, by_hand  # it has no such option
+    lock.release(remove=True)
 
 
 def test_unlock_never_takes_a_lock_from_the_living(ready: Cli) -> None:
