@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,11 @@ COMMENT = "a comment is plaintext"
 REMOVE_COMMENT = "FILE   # remove the comment, and reissue what it names"
 
 LONGEST_NAME = 200
+
+TWO_BLOCKS = "it has two blocks of SOPS metadata"
+
+MERGE = "<<"
+"""A key of YAML that brings in what stands elsewhere (https://yaml.org/type/merge.html)."""
 
 _BLOCK_HEADER = re.compile(r"[|>][0-9+-]{0,2}[ \t]*(?=\r?\n)")
 """How a block scalar begins (https://yaml.org/spec/1.2.2/#81-block-scalar-styles): no comment."""
@@ -101,6 +106,7 @@ def _of_json(text: str) -> Anatomy:
     except json.JSONDecodeError as error:
         raise Malformed("not JSON", error.lineno) from None
     metadata = tree.pop("sops", None)
+    _see_no_second_block(tree)
     return Anatomy(tuple(_json_leaves(tree, ())), metadata)
 
 
@@ -131,8 +137,9 @@ def _of_yaml(text: str) -> Anatomy:
         raise Malformed("not a mapping")
     metadata = [value for key, value in root.value if key.value == "sops"]
     if len(metadata) > 1:
-        raise Malformed("it has two blocks of SOPS metadata")
+        raise Malformed(TWO_BLOCKS)
     root.value = [(key, value) for key, value in root.value if key.value != "sops"]
+    _see_no_second_block(key.value for key, _ in root.value if key.id == "scalar")
     plain = _construct(metadata[0]) if metadata else None
     return Anatomy(tuple(_yaml_leaves(root, ())), plain, said)
 
@@ -199,8 +206,14 @@ def _name(key: Any) -> str:
     return str(key.value)
 
 
+def _see_no_second_block(names: Iterable[str]) -> None:
+    """sops finds its metadata in JSON by any case of their name, and by a long s in it."""
+    if any(name.casefold() == "sops" for name in names):
+        raise Malformed(TWO_BLOCKS)
+
+
 def _check_name(name: str, line: int) -> None:
-    if len(name) > LONGEST_NAME or not name.isprintable():
+    if len(name) > LONGEST_NAME or not name.isprintable() or name == MERGE:
         raise Malformed("a key is not a plain name", line)
 
 

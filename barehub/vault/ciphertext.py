@@ -16,9 +16,6 @@ GIT_CRYPT = b"\0GITCRYPT\0"
 DEEPEST = 50
 """What sops writes is shallow, and libyaml's time grows with the square of the depth."""
 
-SERVICES = ("kms", "gcp_kms", "azure_kv", "hc_vault", "hckms", "pgp", "key_groups")
-"""Fields of the metadata (https://github.com/getsops/sops/blob/main/stores/stores.go)."""
-
 _METADATA = re.compile(rb'^sops:\s|"sops"\s*:\s*\{', re.M)
 _CONFLICT = re.compile(rb"^(?:<{7,}|={7,}|>{7,}|\|{7,})(?: |\r?$)", re.M)
 
@@ -64,14 +61,6 @@ def recipients(content: bytes) -> list[str]:
         elif isinstance(part, list):
             parts += part
     return list(dict.fromkeys(found))
-
-
-def services(content: bytes) -> list[str]:
-    """Whom else but age sops would ask for the data key: cloud services, PGP, groups of keys."""
-    fields = metadata(content)
-    if not isinstance(fields, dict):
-        return []
-    return [name for name in SERVICES if fields.get(name) not in (None, [], "", "null", "~")]
 
 
 @functools.lru_cache(maxsize=8)

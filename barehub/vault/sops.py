@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from barehub import process
 from barehub.errors import ToolError, VaultError
-from barehub.vault import identity, policy, strictness
-from barehub.vault.ciphertext import Flaw, obstacle, recipients, services
+from barehub.vault import anatomy, identity, policy, services, strictness
+from barehub.vault.ciphertext import Flaw, obstacle, recipients
 from barehub.vault.identity import Identity, Search
 
 Kind = Literal["yaml", "json", "binary"]
@@ -225,7 +225,11 @@ def binary() -> str:
 
 def _refuse_services(name: str, content: bytes) -> None:
     """Keep sops from asking whom a file names: it tries every key service that it finds."""
-    if found := services(content):
+    try:
+        found = services.named(content)
+    except anatomy.Malformed as error:
+        raise _broken(name, error.flaw) from None
+    if found:
         raise VaultError(
             f"{name}: its metadata name {', '.join(found)}, which sops would ask for the key",
             f"git log -p -- {name}",

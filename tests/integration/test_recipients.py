@@ -225,7 +225,7 @@ def test_the_state_of_a_run_at_work_is_left_alone(vault: Vault, tmp_path: Path) 
     assert members(vault).rotate().changes
 
 
-@pytest.mark.parametrize("spelling", ["'{}'", '"{}"', "&a {}", "\n            {}"])
+@pytest.mark.parametrize("spelling", ["'{}'", '"{}"', "\n            {}"])
 def test_a_reader_in_another_spelling_is_removed_as_well(
     vault: Vault, tmp_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +239,17 @@ def test_a_reader_in_another_spelling_is_removed_as_well(
     (Path.home() / ".config/sops/age/keys.txt").unlink()
     with pytest.raises(VaultError, match="is not for you"):
         again(vault).read(None)
+
+
+def test_an_anchor_of_yaml_stops_a_removal_before_sops_reads_the_file(
+    vault: Vault, tmp_path: Path
+) -> None:
+    key = age_key(tmp_path, "mallory")
+    members(vault).add("mallory", key)
+    file = vault.file(None)
+    file.write_text(file.read_text().replace(f"recipient: {key}", f"recipient: &a {key}"))
+    with pytest.raises(VaultError, match=r"secrets/shared\.yaml: line \d+: an anchor of YAML"):
+        members(vault).remove("mallory", force=False)
 
 
 ADD = """

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from barehub.vault import ciphertext, strictness
+from barehub.vault import anatomy, ciphertext, services, strictness
 from barehub.vault.store import Vault
 
 CANARY = "canary-7c1e"
@@ -233,4 +233,5 @@ def test_readers_of_every_kind(vault: Vault, tmp_path: Path) -> None:
 )
 def test_metadata_that_nothing_can_be_made_of_name_nobody(text: str) -> None:
     assert ciphertext.recipients(text.encode()) == []
-    assert ciphertext.services(text.encode()) == []
+    with pytest.raises(anatomy.Malformed):
+        services.named(text.encode())
