@@ -354,7 +354,7 @@ def test_gitlab(slow: Ci, tmp_path: Path) -> None:
         return Result(done.returncode, done.stdout, done.stderr)
 
     api = {"CI_API_V4_URL": "https://git.example.org/api/v4", "CI_PROJECT_ID": "3"}
-    env |= api | {"CI_MERGE_REQUEST_IID": "7", "GITLAB_TOKEN": "a-token", "CI_PIPELINE_URL": "p"}
+    env |= api | {"CI_MERGE_REQUEST_IID": "7", "GITLAB_TOKEN": "a-token"}
     planned = run(jobs["plan"]["script"])
     assert planned.code == 0, planned
     assert "\n### `demo`: 3 to create" in slow.asked or "\n### `demo`: 4 to create" in slow.asked
@@ -370,8 +370,6 @@ def test_gitlab(slow: Ci, tmp_path: Path) -> None:
     down = run(jobs["verify"]["script"])
     assert down.code in (6, 8), down
     assert (root / "verify.xml").exists()
-    assert run(jobs["alert"]["script"]).code == 0
-    assert "title=A hub is not right" in slow.asked
     torn = run([line.replace("$TEARDOWN", "demo") for line in jobs["teardown"]["script"]])
     assert torn.code == 0, torn
     assert "terraform.tfstate.sops" not in str(slow.files)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
@@ -75,6 +79,96 @@ def test_gitlab_scripts_by_shellcheck(tmp_path: Path) -> None:
         file = tmp_path / f"{name}-{part}"
         file.write_text(f"#!/bin/bash\nset -eo pipefail\n{text}\n")
         _checked("shellcheck", file)
+
+
+class Issues(ThreadingHTTPServer):
+    """GitLab's issues, as its API has them (docs.gitlab.com/api/issues); GitLab itself is not here.
+
+    ``open`` is by number: labels, description, notes.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[int, tuple[str, str, list[str]]] = {}
+        self.tokens: set[str | None] = set()
+        self.count = 0
+        super().__init__(("127.0.0.1", 0), GitLab)
+
+
+class GitLab(BaseHTTPRequestHandler):
+    server: Issues
+
+    def do_GET(self) -> None:
+        assert self.path == "/projects/3/issues?labels=hub-down&state=opened"
+        found = [
+            {"iid": iid} for iid, one in self.server.open.items() if "hub-down" in one[0].split(",")
+        ]
+        self._say(found)
+
+    def do_POST(self) -> None:
+        fields = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        if noted := re.fullmatch(r"/projects/3/issues/(\d+)/notes", self.path):
+            self.server.open[int(noted[1])][2].append(fields["body"])
+        else:
+            assert self.path == "/projects/3/issues" and fields["title"]
+            self.server.count += 1
+            labels, notes = fields.get("labels", ""), list[str]()
+            self.server.open[self.server.count] = labels, fields["description"], notes
+        self._say({})
+
+    def do_PUT(self) -> None:
+        assert self.rfile.read(int(self.headers["Content-Length"])) == b"state_event=close"
+        del self.server.open[int(self.path.removeprefix("/projects/3/issues/"))]
+        self._say({})
+
+    def _say(self, said: object) -> None:
+        self.server.tokens.add(self.headers["PRIVATE-TOKEN"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_gitlab_has_one_issue_while_a_hub_is_not_right() -> None:
+    server = Issues()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+
+    def night(status: str, number: int) -> None:
+        env = os.environ | {
+            "CI_API_V4_URL": f"http://127.0.0.1:{server.server_port}",
+            "CI_PROJECT_ID": "3",
+            "CI_JOB_STATUS": status,
+            "CI_JOB_URL": f"https://git.example.org/jobs/{number}?a=b&c",
+            "GITLAB_TOKEN": "CANARY-token",
+        }
+        script = "\n".join(_gitlab()["verify"]["after_script"])
+        argv = ["bash", "-eo", "pipefail", "-xc", script]
+        done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True)
+        assert done.returncode == 0, done
+        for line in done.stderr.splitlines():  # what a process is told: no token, but to printf
+            assert b"CANARY" not in line or line.split()[1:2] == [b"printf"], line
+
+    try:
+        server.open[90] = "other", "somebody else's", []
+        server.count = 90
+        night("success", 1)
+        assert list(server.open) == [90]
+        night("failed", 2)
+        night("canceled", 3)
+        night("failed", 4)
+        jobs = "https://git.example.org/jobs"
+        assert server.open[91] == ("hub-down", f"{jobs}/2?a=b&c", [f"{jobs}/4?a=b&c"])
+        night("success", 5)
+        assert list(server.open) == [90]
+        night("failed", 6)
+        assert list(server.open) == [90, 92]
+        assert server.tokens == {"CANARY-token"}
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_actions_are_pinned_by_commit() -> None:
