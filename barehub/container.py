@@ -39,8 +39,7 @@ from barehub.project import Instance, Project
 from barehub.session import Session
 from barehub.terraform import hcl
 from barehub.terraform.recipe import Recipe
-from barehub.vault import identity
-from barehub.vault.ciphertext import recipients
+from barehub.vault import credentials, identity, services
 from barehub.vault.store import Vault
 
 NETWORK = "BAREHUB_NETWORK"
@@ -159,7 +158,9 @@ def _identity(vault: Vault, instance: Instance) -> tuple[str, str]:
     :raises VaultError: there is none.
     """
     files = (vault.file(None), vault.file(instance.name), instance.sealed_state)
-    readers = {one for file in files if file.exists() for one in recipients(file.read_bytes())}
+    readers = {
+        one for file in files if file.exists() for one in services.readers(file.read_bytes())
+    }
     if not readers:
         return "", ""
     mine = [one for one in identity.find(readers) if one.key and one.recipient in readers]
@@ -172,7 +173,7 @@ def _letter(age: str, ssh: str) -> Letter:
     terminals = [bool(stream and stream.isatty()) for stream in streams]
     environment = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in [*os.environ.items(), *credentials.taken().items()]
         if not name.startswith((*process.IDENTITY_VARIABLES, "BAREHUB_", "PYTHON"))
         and not _names_a_place(value)
     }

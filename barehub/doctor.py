@@ -17,7 +17,7 @@ from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
 from barehub.terraform import plugins
-from barehub.vault import identity, sops
+from barehub.vault import identity, policy, sops
 from barehub.vault.identity import keychain
 
 NETWORK = ("github.com", 443)
@@ -92,7 +92,8 @@ def _program(name: str, why: str, fix: str, status: str = "missing") -> Callable
 
 def _identity(project: Project) -> Check:
     try:
-        found = identity.search(ask=False).identities[0]
+        asked = policy.key_services(project.root)
+        found = identity.search(ask=False, services=asked).identities[0]
     except BarehubError as error:
         return Check("identity", "warning", error.problem, "invoke vault.init")
     return Check("identity", "ok", f"{found.recipient}, from {found.source}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
-from barehub.vault import ciphertext, identity, policy, recipients
+from barehub.vault import identity, policy, recipients, services
 from barehub.vault.identity import Identity, Look, age_key, keychain, sources
 from barehub.vault.identity.keychain import Keychain
 
@@ -120,7 +120,7 @@ def _standing(root: Path) -> Standing:
         names = {}
     readers = _readers(root)
     looks: list[Look] = []
-    for look in identity.walk():
+    for look in identity.walk(services=policy.key_services(root)):
         looks.append(look)
         standing = Standing(tuple(looks), readers, names)
         if standing.mine and len(standing.opened_by(standing.mine)) == len(readers):
@@ -133,7 +133,7 @@ def _standing(root: Path) -> Standing:
 def _readers(root: Path) -> dict[str, frozenset[str]]:
     """Who can open each file of the vault, as it says itself."""
     return {
-        path.relative_to(root).as_posix(): frozenset(ciphertext.recipients(path.read_bytes()))
+        path.relative_to(root).as_posix(): frozenset(services.readers(path.read_bytes()))
         for path in recipients.sealed(root)
     }
 

@@ -8,7 +8,10 @@
 venv=${root:?}/.venv
 
 # What sets things up has no business with the vault's key.
-without_identity() { env -u SOPS_AGE_KEY -u SOPS_AGE_KEY_FILE -u SOPS_AGE_KEY_CMD "$@"; }
+without_identity() {
+    env -u SOPS_AGE_KEY -u SOPS_AGE_KEY_FILE -u SOPS_AGE_KEY_CMD -u AWS_SECRET_ACCESS_KEY \
+        -u AWS_WEB_IDENTITY_TOKEN_FILE -u VAULT_TOKEN -u ACTIONS_ID_TOKEN_REQUEST_TOKEN "$@"
+}
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -44,7 +44,7 @@ def own_home(tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch)
     home = tmp_path / "home"
     home.mkdir()
     for name in list(os.environ):
-        if name.startswith(("SOPS_", "TF_", "XDG_", "DBUS_", "GITHUB_")):
+        if name.startswith(("SOPS_", "TF_", "XDG_", "DBUS_", "GITHUB_", "AWS_", "VAULT_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("UV_CACHE_DIR", _uv_cache())
     monkeypatch.setenv("HOME", str(home))

@@ -219,7 +219,7 @@ def recipients(c: Context, json: bool = False) -> None:
     positional=["name", "key"],
     help={
         "name": "what to call the person or machine; CI's begins with ci",
-        "key": "their age or SSH public key (in quotes), or a .pub file",
+        "key": "their age or SSH public key (in quotes), a .pub file, or a key service: its ARN",
     },
 )
 def add_recipient(c: Context, name: str, key: str) -> None:
@@ -227,6 +227,7 @@ def add_recipient(c: Context, name: str, key: str) -> None:
 
     Example: invoke vault.add-recipient alice age1…
     Example: invoke vault.add-recipient bob ~/.ssh/id_ed25519.pub
+    Example: invoke vault.add-recipient ci-aws arn:aws:kms:…
     """
     from barehub import readers
 

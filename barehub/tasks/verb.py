@@ -85,11 +85,12 @@ def interruptions() -> Interruptions:
 
 
 def _begin() -> None:
-    """Take the identity out of our environment; save and remove what killed runs left."""
+    """Take what opens the vault out of our environment; save and remove what killed runs left."""
     from barehub import session
-    from barehub.vault import identity
+    from barehub.vault import credentials, identity, policy
 
     identity.take_from_environment()
+    credentials.take_from_environment(policy.key_services(project().root))
     if session.present():
         from barehub import run
 

@@ -140,8 +140,8 @@ def _of_yaml(text: str) -> Anatomy:
         raise Malformed(TWO_BLOCKS)
     root.value = [(key, value) for key, value in root.value if key.value != "sops"]
     _see_no_second_block(key.value for key, _ in root.value if key.id == "scalar")
-    plain = _construct(metadata[0]) if metadata else None
-    return Anatomy(tuple(_yaml_leaves(root, ())), plain, said)
+    fields = plain(metadata[0]) if metadata else None
+    return Anatomy(tuple(_yaml_leaves(root, ())), fields, said)
 
 
 def _tokens(text: str) -> Iterator[tuple[int, str] | Flaw]:
@@ -217,16 +217,16 @@ def _check_name(name: str, line: int) -> None:
         raise Malformed("a key is not a plain name", line)
 
 
-def _construct(node: Any) -> Any:
+def plain(node: Any) -> Any:
     """The metadata as text, lists and mappings; a key given twice shows as an unexpected one."""
     if node.id == "mapping":
         made: dict[str, Any] = {}
         for key, value in node.value:
             name = _name(key)
-            made[f"{name} (twice)" if name in made else name] = _construct(value)
+            made[f"{name} (twice)" if name in made else name] = plain(value)
         return made
     if node.id == "sequence":
-        return [_construct(item) for item in node.value]
+        return [plain(item) for item in node.value]
     return "" if node.tag == "tag:yaml.org,2002:null" else node.value
 
 

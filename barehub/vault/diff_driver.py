@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from barehub.errors import BarehubError, VaultError
-from barehub.vault import anatomy, sections, strictness
+from barehub.vault import anatomy, sections, services, strictness
 from barehub.vault.identity.age_key import Identity
 from barehub.vault.policy import Policy
 from barehub.vault.sops import Sops, kind_of
@@ -43,6 +43,8 @@ def text(sops: Sops, file: Path) -> str:
 
 def _values(sops: Sops, file: Path, content: bytes, readers: list[str]) -> Iterator[str]:
     kind = kind_of(file)
+    if services.among([one.recipient for one in sops.identities(readers)]):
+        raise VaultError("no key service is asked for a diff")
     plain = sops.decrypt(content, file, kind, "binary" if kind == "binary" else "json")
     ours = next(one for one in sops.identities(readers) if one.recipient in readers)
     key = _secret_of(ours)

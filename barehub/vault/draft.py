@@ -82,7 +82,9 @@ class Draft:
             raise VaultError(f"{self.shown}: the text is empty, and would remove every secret")
         if document.empty:
             text = "{}\n"  # sops panics when there is nothing but comments
-        sealed = self.sops.encrypt(text.encode(), self.file, "yaml", "yaml")
+        # what was there keeps its data key, so that nobody else needs to be asked
+        encrypt = self.sops.encrypt_for_people if old else self.sops.encrypt
+        sealed = encrypt(text.encode(), self.file, "yaml", "yaml")
         stored = self._decrypted(sealed, "json")
         sections.check(json.loads(stored), self.shown, shared=self.shared)
         document.refuse_losses(stored)

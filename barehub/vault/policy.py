@@ -6,6 +6,9 @@ the key, which sops and people read over:
 
     age:
       - age1…  # alice
+
+Beside people a rule may name key services (see ``services``), which are readers as well: their key
+is what sops calls them.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ import functools
 import getpass
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from barehub.errors import UsageError, VaultError
-from barehub.vault import files, path_pattern
+from barehub.vault import files, path_pattern, reader_lists, services
 from barehub.vault.git import shown
 
 NAME = ".sops.yaml"
@@ -30,7 +33,6 @@ TEMPLATE = """\
 # invoke vault.add-recipient and vault.remove-recipient, or here, and then: invoke vault.sync
 creation_rules:
   - path_regex: ^(secrets/.+|instances/[^/]+/terraform\\.tfstate(\\.\\w+)?\\.sops)$
-    age:
 """
 
 TOP = ("creation_rules", "destination_rules", "stores", "keys")
@@ -42,6 +44,9 @@ LARGEST = 256 * 1024
 """Characters; a thousand readers have room in them."""
 
 CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.M)
+
+FIELDS = ("age", *(kind.field for kind in services.KINDS))
+"""The lists of readers in a rule: people, CI with a key, and key services."""
 
 KINDS = ("age1", "ssh-ed25519 ", "ssh-rsa ")
 """How a recipient begins that sops encrypts to (https://getsops.io/docs/#encrypting-using-age)."""
@@ -147,7 +152,7 @@ class Policy:
 
         :raises VaultError: nobody would be left, or only a person can edit the list.
         """
-        if any(set(rule.readers) == {key} for rule in self.rules):
+        if any(set(_lists(rule.readers)["age"]) == {key} for rule in self.rules):
             raise VaultError(
                 f"{self.called(key)} is the only reader: nobody could read the vault any more",
                 "invoke vault.add-recipient NAME KEY",
@@ -156,22 +161,31 @@ class Policy:
 
     def _edited(self, change: Callable[[list[tuple[str, str]]], list[tuple[str, str]]]) -> str:
         text = self.text
-        for node, rule in reversed(list(zip(_rule_nodes(text), self.rules, strict=True))):
-            before = [(key, self.names.get(key, "")) for key in rule.readers]
-            after = change(before)
-            if after != before:
-                text = _with_list(text, _value(node, "age"), after)
+        wanted = []
+        try:
+            for node, rule in reversed(list(zip(_rule_nodes(text), self.rules, strict=True))):
+                before = [(key, self.names.get(key, "")) for key in rule.readers]
+                after = dict(change(before))
+                lists = _lists(after)
+                wanted.append(sorted(after))
+                for field, keys in _lists(rule.readers).items():
+                    if keys != lists[field]:  # of one list: it is about one key
+                        named = [(key, after[key]) for key in lists[field]]
+                        text = reader_lists.edited(text, node, field, named)
+        except reader_lists.NotEditable:
+            raise _by_hand() from None
         made = Policy.parse(text)
-        wanted = [[key for key, _ in change([(k, "") for k in r.readers])] for r in self.rules]
-        if [list(rule.readers) for rule in made.rules] != wanted:
+        if [sorted(rule.readers) for rule in reversed(made.rules)] != wanted:
             raise _by_hand()
         return text
 
 
 def is_key(text: str) -> bool:
-    """Whether ``text`` is a public key that sops can encrypt to, whole and without a comment."""
+    """Whether ``text`` is a key that sops can encrypt to, whole and without a comment."""
     import pyrage
 
+    if services.kind_of(text):
+        return True
     if re.fullmatch(r"age1[a-z0-9-]+1[02-9ac-hj-np-z]{6,}", text):
         return True  # a plugin's, which only the plugin can judge
     try:
@@ -186,7 +200,10 @@ def is_key(text: str) -> bool:
 
 def new(readers: Mapping[str, str]) -> str:
     """The text of a new policy: all that is sealed can be read by ``readers`` (key to name)."""
-    return TEMPLATE + "".join(_line("      - ", key, name) for key, name in readers.items())
+    lists = {
+        field: [(key, readers[key]) for key in keys] for field, keys in _lists(readers).items()
+    }
+    return TEMPLATE + "".join(reader_lists.block("    ", *one) for one in lists.items() if one[1])
 
 
 def own_name() -> str:
@@ -216,6 +233,17 @@ def readers(root: Path, target: Path) -> tuple[str, ...]:
     return Policy.read(root).readers(target.relative_to(root).as_posix())
 
 
+def key_services(root: Path) -> list[str]:
+    """Those that the policy of ``root`` names; none if it cannot be read."""
+    try:
+        text = (root / NAME).read_text()
+        if not any(field in text for field in FIELDS[1:]):
+            return []  # of most: a YAML parser takes long to load
+        return services.among(Policy.parse(text).everyone())
+    except (OSError, ValueError, VaultError):
+        return []
+
+
 def _rule_nodes(text: str) -> list[Any]:
     import yaml
 
@@ -239,7 +267,7 @@ def _rule_nodes(text: str) -> list[Any]:
         raise VaultError(f"{NAME} is nested too deeply", f"git log -p -- {NAME}") from None
     _see_no_shared_lists(root)
     fields = root if isinstance(root, yaml.MappingNode) else yaml.MappingNode("", [])
-    rules = _value(fields, "creation_rules")
+    rules = reader_lists.value(fields, "creation_rules")
     if not isinstance(rules, yaml.SequenceNode):
         raise VaultError(f"{NAME} has no list of creation_rules")
     for key, _ in fields.value:
@@ -268,10 +296,6 @@ def _see_no_shared_lists(root: Any) -> None:
             waiting += child if isinstance(child, tuple) else [child]
 
 
-def _value(mapping: Any, name: str) -> Any:
-    return next((value for key, value in mapping.value if key.value == name), None)
-
-
 def _plain(node: Any) -> Any:
     """The value of a node; a field that is given twice counts as unknown."""
     if node.id == "mapping":
@@ -287,8 +311,8 @@ def _rule(rule: Any, where: str) -> Rule:
     for name in rule:
         if str(name).endswith(("_regex", "_suffix")) and name != "path_regex":
             raise VaultError(f"{where}: {name} leaves a part in clear; remove it")
-        if name not in ("path_regex", "age"):
-            fix = f"{NAME}   # only path_regex and age are read"
+        if name not in ("path_regex", *FIELDS):
+            fix = f"{NAME}   # only path_regex, {', '.join(FIELDS)} are read"
             raise VaultError(f"{where}: unknown field {name!r}", fix)
     try:
         pattern = path_pattern.compiled(rule.get("path_regex", ""))
@@ -298,76 +322,54 @@ def _rule(rule: Any, where: str) -> Rule:
             "barehub reads simpler patterns only",
             f"{NAME}   # use letters, . [classes] with * + ? {{2}}, (these|or those)? ^ and $",
         ) from None
-    given = rule.get("age") or ""
-    listed = given if isinstance(given, list) else str(given).split(",")
-    recipients = tuple(name for name in map(_without_comment, listed) if name)
-    if not recipients:
+    lists = {field: _listed(rule.get(field) or "") for field in FIELDS}
+    recipients = tuple(name for names in lists.values() for name in names)
+    if not lists["age"]:
         raise VaultError(f"{where} names no age recipient")
     if len(set(recipients)) < len(recipients):
         raise VaultError(f"{where} names a recipient twice")
-    for recipient in recipients:
+    for recipient in lists.pop("age"):
         if not recipient.startswith(KINDS):
             raise VaultError(
                 f"{where}: {recipient.split()[0][:24]!r} is no kind of recipient that sops knows",
                 f"a recipient begins with {', '.join(kind.strip() for kind in KINDS)}",
             )
+    for field, names in lists.items():
+        for name in names:
+            if _field(name) != field:
+                raise VaultError(f"{where}: {name[:90]!r} is no {field} that barehub knows")
     return Rule(pattern, recipients)
 
 
-def _without_comment(recipient: Any) -> str:
-    """An SSH key without what stands behind it, which is not part of the key."""
-    return " ".join(str(recipient).split()[:2])
+def _listed(given: Any) -> list[str]:
+    listed = given if isinstance(given, list) else str(given).split(",")
+    return [name for name in map(reader_lists.bare, listed) if name]
+
+
+def _field(reader: str) -> str:
+    """The list of a rule that ``reader`` belongs in."""
+    kind = services.kind_of(reader)
+    return kind.field if kind else "age"
+
+
+def _lists(readers: Iterable[str]) -> dict[str, list[str]]:
+    """``readers`` by the list that they belong in; people first."""
+    made: dict[str, list[str]] = {field: [] for field in FIELDS}
+    for reader in readers:
+        made[_field(reader)].append(reader)
+    return made
 
 
 def _names(text: str, rule: Any, readers: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    value, lines = _value(rule, "age"), text.splitlines()
-    if value.id != "sequence" or value.flow_style:
-        return
-    for item, key in zip(value.value, readers, strict=True):
-        behind = lines[item.end_mark.line][item.end_mark.column :].strip()
-        if behind.startswith("#") and (name := behind.strip("# ")):
-            yield key, name
-
-
-def _with_list(text: str, value: Any, readers: list[tuple[str, str]]) -> str:
-    """``text`` with ``readers`` in the place of the list ``value``; other lines stay."""
-    first, last = value.start_mark, value.end_mark
-    if value.id == "sequence":
-        marks = [mark for item in value.value for mark in (item.start_mark, item.end_mark)]
-        if any(not first.index <= mark.index <= last.index for mark in marks):
-            raise _by_hand()  # an alias: the key stands elsewhere
-    lines = text.splitlines(keepends=True)
-    if value.id == "sequence" and not value.flow_style:
-        return _with_items(lines, value.value, readers)
-    start, stop = text.rindex("\n", 0, first.index) + 1, last.index
-    begun = text[start : first.index].rstrip()
-    indent = " " * (len(begun) - len(begun.lstrip(" -")) + 2)
-    rest, _, after = text[stop:].partition("\n")
-    if text[:stop].endswith("\n"):  # a folded text ends with its line
-        rest, after = "", text[stop:]
-    head = f"{begun}  {rest.strip()}".rstrip()
-    items = "".join(_line(f"{indent}- ", key, name) for key, name in readers)
-    return f"{text[:start]}{head}\n{items}{after}"
-
-
-def _with_items(lines: list[str], items: list[Any], readers: list[tuple[str, str]]) -> str:
-    known = {_without_comment(item.value): item for item in items}
-    kept = {key for key, _ in readers}
-    prefix = lines[items[-1].start_mark.line][: items[-1].start_mark.column]
-    added = "".join(_line(prefix, key, name) for key, name in readers if key not in known)
-    end = items[-1].end_mark.line
-    if not lines[end].endswith("\n"):
-        lines[end] += "\n"
-    lines[end] += added
-    for key, item in known.items():
-        if key not in kept:
-            for number in range(item.start_mark.line, item.end_mark.line + 1):
-                lines[number] = added if number == end else ""
-    return "".join(lines)
-
-
-def _line(prefix: str, key: str, name: str) -> str:
-    return f"{prefix}{key}  # {name}\n" if name else f"{prefix}{key}\n"
+    lines = text.splitlines()
+    for field, keys in _lists(readers).items():
+        value = reader_lists.value(rule, field)
+        if value is None or value.id != "sequence" or value.flow_style:
+            continue
+        for item, key in zip(value.value, keys, strict=True):
+            behind = lines[item.end_mark.line][item.end_mark.column :].strip()
+            if behind.startswith("#") and (name := behind.strip("# ")):
+                yield key, name
 
 
 def _by_hand() -> VaultError:

@@ -18,10 +18,10 @@ from pathlib import Path
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
 from barehub.lock import Holder, Lock
-from barehub.vault import ciphertext, editor, files, policy, sections
+from barehub.vault import editor, files, policy, sections, services
 from barehub.vault.policy import Policy
 from barehub.vault.seen import past
-from barehub.vault.sops import Sops, kind_of
+from barehub.vault.sops import Sops, kind_of, without
 
 CI = re.compile(r"ci([-._@].*)?")
 """What the reader that CI has is called: ``ci``, ``ci-github``."""
@@ -95,6 +95,7 @@ def key_of(text: str) -> str:
         raise UsageError(
             f"{kind!r} is no whole key that can read the vault",
             "give an age key (age1…), or an SSH key of type ed25519 or RSA, in quotes",
+            "of a key service, give the ARN of a key in AWS KMS, or its URL in HashiCorp Vault",
         )
     return key
 
@@ -209,6 +210,8 @@ class Recipients:
                 if not (now.extra or now.missing or always):
                     continue
                 rotated = always or bool(now.extra)
+                # a service that goes is not asked, whoever wrote it there
+                content = without(now.file, content, now.extra)
                 made[path] = self._renewed(path, content, rules, rotated)
                 changes.append(Change(now.file, now.missing, now.extra, rotated))
                 if now.extra:
@@ -310,7 +313,7 @@ def _release(lock: Lock) -> Callable[[], None]:
 
 
 def _access(rules: Policy, name: Path, content: bytes) -> Access:
-    have = tuple(dict.fromkeys(ciphertext.recipients(content)))
+    have = tuple(dict.fromkeys(services.readers(content)))
     want = rules.readers(name.as_posix())
     extra = tuple(key for key in have if key not in want)
     return Access(name.as_posix(), have, extra, tuple(key for key in want if key not in have))

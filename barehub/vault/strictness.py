@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from barehub.vault import anatomy
+from barehub.vault import anatomy, services
 from barehub.vault.anatomy import DAMAGED, Leaf
 from barehub.vault.ciphertext import Flaw, obstacle
 from barehub.vault.sections import SECTIONS
@@ -30,8 +30,6 @@ PLAIN_METADATA = {
     "version": re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.A),
     "unencrypted_suffix": re.compile("_unencrypted"),  # what sops writes when no rule says else
 }
-KEYLESS_SERVICES = ("kms", "gcp_kms", "azure_kv", "hc_vault", "hckms", "pgp")
-
 RECIPIENT = re.compile(
     r"(age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2})(?: [\w.-]+@[\w.-]+)?"
 )
@@ -117,7 +115,7 @@ def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
     if not is_encrypted(str(metadata.get("mac", ""))):
         yield Flaw("its MAC is missing or malformed", fix=DAMAGED)
     for name, value in metadata.items():
-        if name in ("mac", "age") or (name in KEYLESS_SERVICES and not value):
+        if name in ("mac", "age") or name in services.FOREIGN:
             continue
         if name == "mac_only_encrypted" or name.endswith(("_regex", "_suffix")):
             if name != "unencrypted_suffix" or value != "_unencrypted":
@@ -126,6 +124,7 @@ def _metadata_flaws(metadata: Any) -> Iterator[Flaw]:
         elif not (name in PLAIN_METADATA and PLAIN_METADATA[name].fullmatch(str(value))):
             yield Flaw(f"sops.{name} is not expected in the metadata", fix="FILE   # remove it")
     yield from _reader_flaws(metadata.get("age"))
+    yield from _service_flaws(metadata)
 
 
 def _reader_flaws(readers: Any) -> Iterator[Flaw]:
@@ -136,6 +135,18 @@ def _reader_flaws(readers: Any) -> Iterator[Flaw]:
         yield Flaw("an age recipient in its metadata is malformed", fix="invoke vault.sync")
     elif len(set(map(_key, readers))) < len(readers):
         yield Flaw("an age recipient is there twice", fix="invoke vault.rotate")
+
+
+def _service_flaws(metadata: Any) -> Iterator[Flaw]:
+    found = list(services.blocks(metadata))
+    for id, block in found:
+        kind = services.kind_of(id)
+        if kind is None:
+            yield Flaw(f"{id} is not expected in the metadata", fix="FILE   # remove it")
+        elif not _is_ciphertext(services.base64_of(kind, block)):
+            yield Flaw("the data key of a key service is malformed", fix="invoke vault.rotate")
+    if len(dict(found)) < len(found):
+        yield Flaw("a key service is there twice", fix="invoke vault.rotate")
 
 
 def _is_reader(reader: Any) -> bool:
@@ -173,7 +184,8 @@ def _stanza(armored: str) -> str:
 def _blocks(metadata: Any) -> dict[str, str]:
     readers = metadata.get("age") if isinstance(metadata, dict) else None
     given = readers if isinstance(readers, list) else []
-    return {_key(reader): str(reader["enc"]) for reader in given if _is_reader(reader)}
+    people = {_key(reader): str(reader["enc"]) for reader in given if _is_reader(reader)}
+    return people | {id: block for id, block in services.blocks(metadata) if services.kind_of(id)}
 
 
 def _key(reader: Mapping[str, str]) -> str:

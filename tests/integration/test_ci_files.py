@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 GITHUB = sorted((ROOT / "docs/how-to/ci/github").glob("*.yml"))
 GITLAB = ROOT / "docs/how-to/ci/gitlab-ci.yml"
 
+PINNED = r"[\w/-]+@[0-9a-f]{40} # v[\d.]+"
+
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 """Built by Go, which checks its sum: PyPI's package fetches a program while it is installed."""
 
@@ -79,6 +81,56 @@ def test_gitlab_scripts_by_shellcheck(tmp_path: Path) -> None:
         file = tmp_path / f"{name}-{part}"
         file.write_text(f"#!/bin/bash\nset -eo pipefail\n{text}\n")
         _checked("shellcheck", file)
+
+
+PAGE = (ROOT / "docs/how-to/ci.md").read_text()
+STEP, VARIABLES, KEYLESS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
+KEY = "          SOPS_AGE_KEY: ${{ secrets.SOPS_AGE_KEY }}\n"
+KEEP = "      - name: Keep\n        if: always()\n"
+
+
+@pytest.mark.timeout(400)
+def test_github_without_a_key(actionlint: Path, tmp_path: Path) -> None:
+    """Each workflow as the page has a person change it."""
+    made = []
+    for file in GITHUB:
+        text = file.read_text()
+        if KEY not in text:
+            continue
+        before = text.rindex("      - name:", 0, text.index(KEY))
+        text = text[:before] + STEP + text[before:].replace(KEY, VARIABLES)
+        text = text.replace(KEEP, f"{KEEP}        env:\n{VARIABLES}")
+        text = text.replace("permissions:\n", "permissions:\n  id-token: write\n")
+        made.append(tmp_path / file.name)
+        made[-1].write_text(text)
+        assert "SOPS_AGE_KEY" not in text
+        for line in re.findall(r"uses: (.*)", text):
+            assert re.fullmatch(PINNED, line), line
+    assert [file.stem for file in made] == ["plan", "spawn", "teardown"]
+    shellcheck = shutil.which("shellcheck")
+    assert shellcheck
+    _checked(actionlint, "-shellcheck", shellcheck, *made)
+    check = Path(sys.executable).with_name("check-jsonschema")
+    _checked(check, "--builtin-schema", "vendor.github-workflows", *made)
+
+
+def test_gitlab_without_a_key(tmp_path: Path) -> None:
+    text = f"{GITLAB.read_text()}\n{KEYLESS}"
+    for name in ("plan", ".run"):
+        text = text.replace(f"\n{name}:\n", f"\n{name}:\n  extends: .keyless\n")
+    (tmp_path / "gitlab-ci.yml").write_text(text)
+    check = Path(sys.executable).with_name("check-jsonschema")
+    _checked(check, "--builtin-schema", "vendor.gitlab-ci", tmp_path / "gitlab-ci.yml")
+    jobs = yaml.safe_load(text)
+    assert {jobs[name]["extends"] for name in ("plan", ".run")} == {".keyless"}
+    keyless = jobs[".keyless"]
+    token = tmp_path / "token"
+    env = {**os.environ, "AWS_ID_TOKEN": "CANARY.a.b", "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
+    subprocess.run(["bash", "-c", "\n".join(keyless["before_script"])], env=env, check=True)
+    assert (token.read_text(), token.stat().st_mode & 0o777) == ("CANARY.a.b", 0o600)
+    file = tmp_path / "before_script"
+    file.write_text("#!/bin/bash\n" + "\n".join(keyless["before_script"]) + "\n")
+    _checked("shellcheck", file)
 
 
 class Issues(ThreadingHTTPServer):
@@ -174,9 +226,7 @@ def test_gitlab_has_one_issue_while_a_hub_is_not_right() -> None:
 def test_actions_are_pinned_by_commit() -> None:
     used = [line for file in GITHUB for line in re.findall(r"uses: (.*)", file.read_text())]
     assert used
-    assert [
-        line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", line)
-    ] == []
+    assert [line for line in used if not re.fullmatch(PINNED, line)] == []
 
 
 def test_the_key_is_in_no_step_that_runs_anything_else() -> None:

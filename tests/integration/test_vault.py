@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -259,27 +258,6 @@ def test_a_state_that_cannot_be_unsealed(vault: Vault) -> None:
         assert said in caught.value.problem
         assert "instances/demo/terraform.tfstate.sops" in caught.value.problem
         assert "canary-1" not in str(caught.value)
-
-
-def test_sops_asks_nobody_whom_a_file_names(vault: Vault) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-        port = listener.getsockname()[1]
-        file = vault.file(None)
-        service = (
-            "sops:\n    hc_vault:\n        - vault_address: http://127.0.0.1:%d\n"
-            "          engine_path: sops\n          key_name: k\n"
-            "          created_at: '2026-01-01T00:00:00Z'\n          enc: vault:v1:AAAA\n"
-        )
-        file.write_text(file.read_text().replace("sops:\n", service % port, 1))
-        for act in (
-            lambda: again(vault).read(None),
-            lambda: again(vault).update(file, {"variables.a": "x"}),
-        ):
-            with pytest.raises(VaultError, match="name hc_vault, which sops would ask"):
-                act()
-        with pytest.raises(TimeoutError):
-            listener.accept()
 
 
 def test_a_file_in_clear_is_encrypted_in_its_place(vault: Vault) -> None:

@@ -124,6 +124,8 @@ def test_a_secrets_file_leads_to_nobody(vault: Vault, listener: Listener, way: s
     file.write_text(YAML[way](for_nobody(file.read_text()), json.dumps(listener.entry)))
     with pytest.raises(VaultError):
         again(vault).read(None)
+    with pytest.raises(VaultError):
+        again(vault).update(file, {"variables.a": "x"})
     assert listener.heard == []
 
 

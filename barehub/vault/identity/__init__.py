@@ -2,7 +2,8 @@
 
 The order is that of sops (https://getsops.io/docs/#encrypting-using-age), with the OS keyring in
 the middle: SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, keyring, SOPS_AGE_KEY_CMD, the key file of sops, and
-an SSH key: SOPS_AGE_SSH_PRIVATE_KEY_FILE, or those in their usual places.
+an SSH key: SOPS_AGE_SSH_PRIVATE_KEY_FILE, or those in their usual places. When no
+private key opens, the credentials of a key service that the policy names may.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from barehub.vault import policy
 from barehub.vault.identity import age_key, keychain, sources, ssh_key
 from barehub.vault.identity.age_key import Identity, NeedsPlugin
 from barehub.vault.identity.sources import NAMED_SSH_KEY, Look, key_file, shown
+from barehub.vault.services import among
 
 __all__ = ["Identity", "Look", "NoIdentity", "Search", "create", "find", "key_file", "search"]
 
@@ -60,15 +62,18 @@ def find(readers: Collection[str] = ()) -> list[Identity]:
     return search(readers).identities
 
 
-def search(readers: Collection[str] = (), *, ask: bool = True) -> Search:
+def search(
+    readers: Collection[str] = (), *, ask: bool = True, services: Collection[str] = ()
+) -> Search:
     """Look in one source after the other until one has the key of one of ``readers``.
 
     :param ask: whether a person may be asked for a passphrase.
+    :param services: as :func:`walk` takes them.
     :raises NoIdentity: nothing was found; says where it looked.
     :raises VaultError: a source is faulty, or has what cannot be used and nothing else opens.
     """
     looks: list[Look] = []
-    for look in walk(readers, ask=ask):
+    for look in walk(readers, ask=ask, services=services):
         looks.append(look)
         if look.reader(readers):
             return Search(tuple(looks), True)
@@ -93,16 +98,21 @@ def without_reader(looks: Sequence[Look], readers: Collection[str] = ()) -> Sear
     )
 
 
-def walk(readers: Collection[str] = (), *, ask: bool = True) -> Iterator[Look]:
+def walk(
+    readers: Collection[str] = (), *, ask: bool = True, services: Collection[str] = ()
+) -> Iterator[Look]:
     """What every source has, as :func:`barehub.vault.identity.sources.walk` tells it.
 
     Its keys are hidden from then on in all that is printed.
+
+    :param services: key services to look for besides those among ``readers``.
     """
     take_from_environment()
     for look in sources.walk(_taken, readers, ask):
         for one in look.identities:
             console.redactor.add(one.key)
         yield look
+    yield from sources.key_services(dict.fromkeys([*among(readers), *services]))
 
 
 def for_new_vault() -> Identity:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from barehub.errors import VaultError
 from barehub.vault.identity import passphrase
+from barehub.vault.services import kind_of
 
 BINARY = b"age-encryption.org/"
 ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
@@ -22,7 +23,8 @@ class Identity:
     """A private key that reads; ``source`` says in words where it was found or is kept.
 
     ``recipient`` is its public half, as it stands in ``.sops.yaml``; ``key`` is empty for an SSH
-    key that is locked and that nobody needed yet.
+    key that is locked and that nobody needed yet, and for a key service that we have credentials
+    for.
     """
 
     recipient: str
@@ -34,6 +36,15 @@ class Identity:
         """The recipient in a sentence: an SSH key is long, and only its end tells it apart."""
         kind, _, rest = self.recipient.partition(" ")
         return f"{kind} …{rest[-12:]}" if rest else kind
+
+    @property
+    def service(self) -> bool:
+        """Whether it is the right to ask a key service."""
+        return kind_of(self.recipient) is not None
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.key) or self.service
 
     @property
     def ssh(self) -> bool:

@@ -12,10 +12,12 @@ from pathlib import Path
 from barehub import process
 from barehub.console import console
 from barehub.errors import ToolError, VaultError
+from barehub.vault import credentials
 from barehub.vault.identity import age_key, keychain, ssh_key
 from barehub.vault.identity.age_key import Identity
 from barehub.vault.identity.passphrase import Protected
 from barehub.vault.identity.ssh_key import SshKey
+from barehub.vault.services import KINDS, kind_of
 
 COMMAND_SECONDS = 20.0
 """How long SOPS_AGE_KEY_CMD may take."""
@@ -48,7 +50,7 @@ class Look:
         """Whether it has the key of one of ``readers`` (of anybody, if none is named)."""
         if not readers:
             return bool(self.identities)
-        return any(one.recipient in readers and one.key for one in self.identities)
+        return any(one.recipient in readers and one.usable for one in self.identities)
 
 
 def walk(variable: str, readers: Collection[str], ask: bool) -> Iterator[Look]:
@@ -63,6 +65,16 @@ def walk(variable: str, readers: Collection[str], ask: bool) -> Iterator[Look]:
     for look in (_in_named_file, _in_keyring, _in_command, _in_key_file):
         yield look(ask)
     yield from _in_ssh_keys(readers, ask)
+
+
+def key_services(ids: Collection[str]) -> Iterator[Look]:
+    """What the environment has for the services ``ids``, looked at after all private keys."""
+    credentials.take_from_environment(ids)
+    for kind in KINDS:
+        if mine := [id for id in ids if kind_of(id) == kind]:
+            source = credentials.source(kind)
+            found = tuple(Identity(id, source, "") for id in mine if source)
+            yield Look(source or kind.credentials[0], found)
 
 
 def key_file() -> Path:
