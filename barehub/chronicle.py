@@ -24,8 +24,9 @@ WORDS = {
     "put-back": "recipe put back",
 }
 
-QUIET = ("arguments", "resource-start")
-"""Events that a person does not miss: fingerprints, and the beginning of what also ended."""
+QUIET = ("arguments", "resource-start", "replayed")
+"""Events that a person does not miss: fingerprints, the beginning of what also ended, and that a
+killed run was heard out."""
 
 ABOUT = (
     "address",

@@ -8,6 +8,9 @@ from typing import Any
 
 Event = dict[str, Any]
 
+HEARD_OUT = ("stage-done", "failed", "replayed", "up", "stopped")
+"""Events before which all that Terraform said of a stage was read."""
+
 
 @dataclass
 class Ledger:
@@ -21,6 +24,9 @@ class Ledger:
 
     failed: dict[str, None] = field(default_factory=dict)
     """Their creation failed, and was not tried since; a cloud may have made them all the same."""
+
+    intended: dict[str, None] = field(default_factory=dict)
+    """A stage was about to create them, and nothing was heard of them, nor of the stage's end."""
 
     never_whole: set[str] = field(default_factory=set)
     """Their creation began, and has not succeeded since."""
@@ -38,11 +44,15 @@ class Ledger:
             kind = str(event["event"])
             if kind.startswith("resource-"):
                 ledger._add(kind.removeprefix("resource-"), event)
+            elif kind == "stage":
+                ledger.intended = dict.fromkeys(event.get("creates", ()))
             elif kind == "destroyed":
                 ledger = cls()
             elif kind in ("up", "stopped"):
                 ledger.begun.clear()
                 ledger.failed.clear()
+            if kind in HEARD_OUT:
+                ledger.intended.clear()
         return ledger
 
     def _add(self, kind: str, event: Event) -> None:
@@ -50,6 +60,7 @@ class Ledger:
         action = event.get("action", "")
         if action == "read":  # as older journals have it, of data sources
             return
+        self.intended.pop(address, None)
         if kind == "start":
             self._start(address, action, id)
             return

@@ -12,6 +12,8 @@ before anything is planned:
   imported and replaced, as nobody knows how far it came; all else a person imports or forgets
 - failed, and the state does not know it: looked up as well, because a cloud may have done what it
   was asked for without being heard; not found, it is made again
+- planned by a stage in which all in memory was lost, and not heard of: likewise, because the last
+  that Terraform said was lost with it
 """
 
 from __future__ import annotations
@@ -69,7 +71,11 @@ class Account:
     """They were destroyed, and the state does not know that."""
 
     failed: list[str] = field(default_factory=list)
-    """Their creation failed in a cloud, and the state does not know of them."""
+    """Their creation in a cloud failed, or was not heard of, and the state does not know them."""
+
+    unheard: list[str] = field(default_factory=list)
+    """A stage was about to make them when its run was cut off: those that are in the state alone,
+    and not in this one."""
 
     there: dict[str, Thing] = field(default_factory=dict)
     """They were begun, or failed, and :func:`look_up` found them."""
@@ -98,8 +104,10 @@ def account(run: Run) -> Account:
     known = ids.keys() - set(gone)
     unknown = {a: id for a, id in made.items() if a not in known and id}
     lost = [a for a in dict.fromkeys([*made, *begun]) if a not in known and a not in unknown]
-    failed = [a for a in ledger.failed if a not in known and not _in_state_only(a)]
-    return Account([a for a in begun if a in known], unknown, lost, gone, failed)
+    unheard = [a for a in ledger.intended if a not in known]
+    failed = [a for a in [*ledger.failed, *unheard] if a not in known and not _in_state_only(a)]
+    half_made = [a for a in begun if a in known]
+    return Account(half_made, unknown, lost, gone, failed, [*filter(_in_state_only, unheard)])
 
 
 def look_up(run: Run, found: Account) -> Account:
@@ -163,6 +171,8 @@ def tell(found: Account) -> None:
     for address in found.begun:
         if _in_state_only(address):
             console.say(f"  {address} was begun, and leaves nothing behind: it is made again")
+    for address in found.unheard:
+        console.say(f"  {address} was about to be begun: it is made, perhaps again")
     for address in found.gone:
         console.say(f"  {address} was destroyed, and the state did not know that yet")
     for address in found.half_made:
@@ -171,6 +181,15 @@ def tell(found: Account) -> None:
         console.warn(f"{address} ({id}) was made, and the state does not know it: to be imported")
     for address, thing in found.there.items():
         console.warn(f"{address} was begun, and is there: {thing} ({thing.id}): to be made again")
+
+
+def tell_of_traces(found: Account) -> None:
+    """Name, in a teardown, what Terraform cannot destroy because nobody has anything of it."""
+    for address in [*filter(_in_state_only, found.begun), *found.unheard]:
+        console.warn(
+            f"{address} was begun, or about to be, when a run was cut off: what a provisioner of "
+            "it may have made is still there, unless another resource removes it"
+        )
 
 
 def recover(run: Run) -> None:

@@ -263,3 +263,4 @@ def _replay(dead: Abandoned, instance: Instance) -> None:
     progress = Progress(notice)
     for line in logs[-1].read_text(errors="replace").splitlines():
         progress.feed(line)
+    instance.journal.add("replayed")

@@ -142,7 +142,9 @@ def _apply_plan(
     elif not meant:
         agreement.hold(run, stage, plan)
     started = time.monotonic()
-    run.instance.journal.add("stage", stage=stage)
+    # before Terraform begins: when the power goes, what it told of in the last moment is lost
+    creates = plan.creating()
+    run.instance.journal.add("stage", stage=stage, **({"creates": creates} if creates else {}))
     try:
         done = terraform.apply(stage, path)
     except BaseException as error:
@@ -227,13 +229,15 @@ def destroy(run: Run) -> None:
     So a name goes before the address that it points to is given back, which somebody else may get.
     """
     ledger = run.instance.journal.ledger()
-    if not (run.instance.living or ledger.made or ledger.begun or ledger.failed):
+    perhaps = ledger.begun or ledger.failed or ledger.intended
+    if not (run.instance.living or ledger.made or perhaps):
         console.step("terraform", "there is no state: nothing to destroy")
         return
     for step in (*SEEING, complete_recipe):
         step(run)
     found = recovery.look_up(run, recovery.account(run))
     recovery.settle(run, found)
+    recovery.tell_of_traces(found)
     clouds.note_addresses(run)
     terraform = terraform_of(run)
     for stage in reversed(STAGES):

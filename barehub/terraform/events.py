@@ -117,6 +117,10 @@ class Progress:
         """The addresses that a plan destroys, or replaces."""
         return [a for a, action in self.planned.items() if action in ("delete", "replace")]
 
+    def creating(self) -> list[str]:
+        """The addresses that a plan creates, or creates anew."""
+        return [a for a, action in self.planned.items() if action in ("create", "replace")]
+
     def summary(self) -> str:
         """``2 created, 1 destroyed``, in that order whatever came first."""
         actions = sorted(self.changes, key=[*ACTIONS, *self.changes].index)

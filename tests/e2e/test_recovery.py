@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -66,14 +67,18 @@ def _lose_power(cli: Cli, after: str) -> None:
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    keepers = [pid for pid, _ in Lock(folder / ".lock").keepers()]
+    _cut(cli, run)
+    (folder / "quick").touch()
+
+
+def _cut(cli: Cli, run: subprocess.Popen[str]) -> None:
+    keepers = [pid for pid, _ in Lock(cli.instance("demo") / ".lock").keepers()]
     assert run.pid in keepers and len(keepers) > 1
     for pid in keepers:
         os.kill(pid, signal.SIGKILL)
     run.communicate(timeout=20)
     for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
         shutil.rmtree(home)
-    (folder / "quick").touch()
 
 
 def _without(cli: Cli, name: str) -> str:
@@ -98,6 +103,24 @@ def test_after_a_loss_of_power_the_next_run_says_what_was_under_way(ready: Cli) 
     assert log == "provider\nprovider\ndns\nbinderhub\n"
     assert "was cut off" not in _spawned(ready).err
     assert CANARY not in (ready.instance("demo") / "journal.jsonl").read_text()
+
+
+def test_what_began_while_nobody_listened_is_known_all_the_same(ready: Cli) -> None:
+    """barehub had no turn on its processor, and then the power went."""
+    folder = ready.instance("demo")
+    run = ready.start(*SPAWN)
+    deadline = time.monotonic() + 60
+    pgrep = ["pgrep", "-f", "-P", str(run.pid), " apply "]
+    while subprocess.run(pgrep, stdout=subprocess.DEVNULL).returncode != 0:
+        assert run.poll() is None and time.monotonic() < deadline
+    run.send_signal(signal.SIGSTOP)
+    while not (folder / "log").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    _cut(ready, run)
+    found = ready("teardown", "--name", "demo", "--yes", "--recover")
+    assert f"{MACHINE} was begun, or about to be, when a run was cut off" in found.err, found
+    assert found.code == 0
 
 
 def test_power_that_goes_before_the_first_seal_loses_nothing(ready: Cli) -> None:

@@ -105,3 +105,13 @@ def test_every_id_of_every_life_is_named(tmp_path: Path) -> None:
     journal.add("releasing", address="192.0.2.1")
     journal.resource("done", "a.b", "create", "id-2")
     assert journal.named() == [("a.b", "id-1"), ("a.b", "id-2")]
+
+
+def test_what_a_stage_was_about_to_make_is_known_until_it_is_heard_of(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.add("stage", stage="provider", creates=["x.a", "x.b"])
+    journal.resource("start", "x.a", "create", "")
+    assert list(journal.ledger().intended) == ["x.b"]
+    journal.add("replayed")
+    assert not journal.ledger().intended
+    assert list(journal.ledger().begun) == ["x.a"]
