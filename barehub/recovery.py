@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from barehub import clouds
+from barehub import clouds, edits
 from barehub import run as runs
 from barehub.cloud.begun import Begun, certain, import_id, sighted
 from barehub.cloud.things import Thing
@@ -157,7 +157,8 @@ def tell_cut_off(instance: Instance) -> None:
     stages = [e for e in since if e["event"] in ("stage", "stage-done")]
     stage = stages[-1]["stage"] if stages else None
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
-    where = " before anything was changed"
+    but = " but the recipe" if edits.unfinished(instance) else ""
+    where = f" before anything{but} was changed"
     if stages:
         where = f" {'in' if stages[-1]['event'] == 'stage' else 'after'} stage {stage}"
     begun = instance.journal.ledger().begun
