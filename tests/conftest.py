@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.faults.report"]
+
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = "/dev/shm"
 
