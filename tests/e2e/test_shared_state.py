@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -37,9 +38,16 @@ terraform {
 """
 
 
+ROOM = 96  # MiB: what a new cluster is, and as much again
+BLOB = """
+resource "terraform_data" "blob" { input = file("${path.root}/blob") }
+"""
+"""More than fits into what PostgreSQL has of its disk, whatever it had before."""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Postgres]:
-    server = Postgres()
+    server = Postgres(room=ROOM)
     server.start()
     yield server
     server.close()
@@ -260,6 +268,42 @@ def test_a_server_that_dies_in_an_apply_loses_nothing(
     back = _spawned(alice)
     assert "the pg backend took what it had not taken" in back.err
     assert not (folder / "terraform.tfstate.errored.sops").exists()
+    assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+    assert "nothing to change" in _spawned(bob).err
+    for secret in (PASSWORD, TOKEN):
+        assert holding(secret, alice.root, bob.root) == []
+
+
+def test_a_disk_of_the_backend_that_is_full_in_an_apply_loses_nothing(
+    alice: Cli, bob: Cli, server: Postgres
+) -> None:
+    if not server.has_disk:
+        pytest.skip("this user may not mount a small file system")
+    folder = alice.instance("demo")
+    module = folder / "modules" / "provider" / "main.tf"
+    module.write_text(module.read_text() + BLOB)
+    (folder / "blob").write_text(secrets.token_hex(50_000))
+    shutil.copytree(folder, bob.instance("demo"), dirs_exist_ok=True)
+    run = _at_work(alice)
+    server.fill()
+    try:
+        _go_on(alice)
+        _, said = run.communicate(timeout=100)
+        assert run.returncode == 5, said
+        assert "No space left on device" in said
+        assert "the backend did not take the newest state" in said
+        untaken = folder / "terraform.tfstate.errored.sops"
+        names = [r["name"] for r in unseal(untaken)["resources"]]
+        assert names == ["blob", "ip", "machine"]
+        # nothing more is made as long as it is so, and what is sealed stays
+        full = alice(*SPAWN)
+        assert full.code == 5 and "terraform state push failed" in full.err, full
+        assert untaken.exists() and not (folder / "errored.tfstate").is_symlink()
+    finally:
+        server.make_room()
+    back = _spawned(alice)
+    assert "the pg backend took what it had not taken" in back.err
+    assert not untaken.exists()
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
     assert "nothing to change" in _spawned(bob).err
     for secret in (PASSWORD, TOKEN):

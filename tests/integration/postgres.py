@@ -17,13 +17,19 @@ PASSWORD = "CANARY-postgres-password"
 
 
 class Postgres:
-    """Started with :meth:`start`, as often as it was killed; :meth:`close` removes it."""
+    """Started with :meth:`start`, as often as it was killed; :meth:`close` removes it.
 
-    def __init__(self, within: Sequence[str] = (), address: str = "127.0.0.1") -> None:
-        """:param within: what runs its programs elsewhere, by root: in a network namespace"""
-        self.within, self.address = list(within), address
+    :param within: what runs its programs elsewhere, by root: in a network namespace
+    :param room: MiB of a disk of its own, which :meth:`fill` fills, where we may mount one
+    """
+
+    def __init__(
+        self, within: Sequence[str] = (), address: str = "127.0.0.1", room: int = 0
+    ) -> None:
         # PostgreSQL does not run as root, and its own user may not enter pytest's folders
         self.folder = Path(tempfile.mkdtemp(prefix="barehub-postgres-"))
+        self.has_disk = room > 0 and _mounted(self.folder, room)
+        self.within, self.address = list(within), address
         self.user = "postgres" if os.geteuid() == 0 else ""
         self.port = _free_port()
         self._child: subprocess.Popen[bytes] | None = None
@@ -58,13 +64,32 @@ class Postgres:
         self._child.send_signal(signal.SIGQUIT)
         self._child.wait(timeout=30)
 
+    def fill(self) -> None:
+        """Leave it no room on its disk."""
+        assert self.has_disk
+        with self._filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free)
+
+    def make_room(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+    @property
+    def _filler(self) -> Path:
+        return self.folder / "filler"
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
     def query(self, sql: str) -> str:
         argv = [*self.within, _program("psql"), "-qtA", self.url, "-c", sql]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
     def close(self) -> None:
-        if self._child and self._child.poll() is None:
+        if self.running:
             self.kill()
+        if self.has_disk:
+            subprocess.run(["umount", str(self.folder)], check=True)
         shutil.rmtree(self.folder)
 
     @property
@@ -86,6 +111,12 @@ class Postgres:
         )
         assert done.returncode in ok, done.stdout + done.stderr
         return done.returncode
+
+
+def _mounted(folder: Path, room: int) -> bool:
+    """Whether ``folder`` is a file system of ``room`` MiB now; only root can have that."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room}m", "tmpfs", str(folder)]
+    return os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
 
 
 def _free_port() -> int:
