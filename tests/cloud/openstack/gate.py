@@ -1,13 +1,15 @@
-"""A door in front of one API, which a test can shut in the middle of a run.
+"""A door in front of one API or database, which a test can shut in the middle of a run.
 
-To a client it is the API itself: when it is shut, connections break and new ones are refused, as
-when the process behind them is killed. The service goes on with what it was asked for, as
-nova-compute does when nova-api dies: that is the harder case.
+To a client it is the service itself: when it is shut, connections break and new ones are refused,
+as when the process behind them is killed. The service goes on with what it was asked for, as
+nova-compute does when nova-api dies: that is the harder case. It can also reset its connections,
+as a firewall does that was started anew, or hang, as a network that loses all that is sent.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from contextlib import suppress
 
@@ -19,6 +21,7 @@ class Gate:
         self._target = target
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._flows = threading.Event()
         self._listener: socket.socket | None = None
         self._shut_at: tuple[bytes, bool] | None = None
         self._last: socket.socket | None = None
@@ -28,7 +31,10 @@ class Gate:
         self.open()
 
     def open(self) -> None:
-        """Let clients in, on the same port as before."""
+        """Let clients in, on the same port as before; what hangs goes on."""
+        self._flows.set()
+        if self._listener:
+            return
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = int(listener.getsockname()[1])
         self._listener = listener
@@ -42,6 +48,21 @@ class Gate:
         for end in [*ends, *([listener] if listener else ())]:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._flows.set()  # whoever hangs there finds it broken
+
+    def hang(self) -> None:
+        """Let clients in and pass nothing on, neither way, until :meth:`open` or :meth:`shut`."""
+        self._flows.clear()
+
+    def reset(self) -> None:
+        """End every connection by a RST (tcp(7), SO_LINGER of 0 s); new ones are let in."""
+        with self._lock:
+            ends, self._open = self._open, set()
+        for end in ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RD)  # wakes who waits for it, and sends nothing
             end.close()
 
     @property
@@ -65,6 +86,7 @@ class Gate:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self._flows.wait()
         try:
             server = socket.create_connection(self._target, timeout=10)
         except OSError:
@@ -79,6 +101,7 @@ class Gate:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
+                self._flows.wait()
                 line = data.split(b"\r\n", 1)[0]
                 if b" HTTP/1." in line:
                     self.requests.append(line.split(b" HTTP/1.")[0].decode())
@@ -89,19 +112,22 @@ class Gate:
                         return
                     self._last = server
                 server.sendall(data)
-            server.shutdown(socket.SHUT_WR)
+            if server in self._open:
+                server.shutdown(socket.SHUT_WR)
 
     def _answers(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
+                self._flows.wait()
                 if server is self._last:
                     self._last = None
                     self.shut()
                     return
                 client.sendall(data)
-        for end in (server, client):
+        with self._lock:
+            ends = self._open & {server, client}  # else somebody else ends them
+            self._open -= ends
+        for end in ends:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
-        with self._lock:
-            self._open -= {server, client}
