@@ -124,7 +124,8 @@ def look_up(run: Run, found: Account) -> Account:
     for what in seen.unseen:
         console.warn(f"could not be looked at: {what}")
     known = {*run.state.ids().values(), *run.instance.journal.ledger().made.values()}
-    may_be = sighted(begun, [thing for thing in seen.own if thing.id not in known])
+    things = [thing for thing in (*seen.own, *seen.adrift) if thing.id not in known]
+    may_be = sighted(begun, things)
     if seen.unseen:
         return replace(found, may_be={address: one for address, one in may_be.items() if one})
     looked_for = [one for one in begun if one.kind]

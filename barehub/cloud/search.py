@@ -24,12 +24,14 @@ class Found:
 
     :param asked: the clouds that were looked at, or should have been
     :param doubtful: what may be another instance's, and that one's name
+    :param adrift: floating IPs without a name or a mark that lead nowhere: anybody's
     :param others: instances whose servers are there, of which nothing is told
     """
 
     asked: Collection[str] = ()
     own: list[Thing] = field(default_factory=list)
     doubtful: dict[Thing, str] = field(default_factory=dict)
+    adrift: list[Thing] = field(default_factory=list)
     others: frozenset[str] = frozenset()
     unseen: list[str] = field(default_factory=list)
 
@@ -70,6 +72,8 @@ def _find_things(env: Environment, traces: Traces, found: Found, look: Look) -> 
     if any(what.startswith("floating IPs") for what in unseen):
         return None
     own = {thing.id for thing in of.own}
+    loose = (t for t in things if t.kind == "floating ip" and not (t.name or t.marks or t.on))
+    found.adrift = [thing for thing in loose if thing.id not in own]
     return {t.address for t in things if t.kind == "floating ip" and t.id not in own}
 
 

@@ -40,6 +40,7 @@ _UNBUILT = re.compile(
 )
 MAKING = ("apply", "destroy", "import")
 """Commands that the machine should not fall asleep over."""
+
 DOING = {
     "get": "fetching modules",
     "init": "fetching modules",
@@ -292,6 +293,9 @@ class Terraform:
         if not progress.errors:
             raise TerraformError(f"{where}: terraform {command} failed with exit code {code}")
         problem, hints = _own_words(progress.errors[0])
+        take_in = f"invoke terraform --name {self.folder.name} -- import"
+        there = [e for e in progress.errors if e.there]
+        hints += [f"{take_in} '{e.address}' {e.there}   takes in what is there" for e in there]
         raise TerraformError(f"{where}: {problem}", *hints)
 
     def _show(self, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,10 @@ SHOWN_BEGINNING = 2
 every line ends like the beginning of something."""
 
 
+RULE = re.compile(r"SecurityGroupRuleExists.* Rule id is ([0-9a-f-]{36})")
+"""As Neutron says it (neutron/extensions/securitygroup.py)."""
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     """An error or a warning of Terraform's, in its own words."""
@@ -37,6 +42,12 @@ class Diagnostic:
     detail: str
     address: str
     place: str
+
+    @property
+    def there(self) -> str:
+        """The id of what a cloud refuses to make because it is there already, where it tells."""
+        rule = RULE.search(f"{self.summary} {self.detail}")
+        return rule[1] if rule and self.address else ""
 
     def lines(self) -> list[str]:
         where = ", ".join(part for part in (self.address, self.place) if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +84,69 @@ def _lose(ready: Cli, doors: dict[str, Gate], project: Project) -> str:
     doors["network"].open()
     (lost,) = _networks(project)["found-network"]
     return lost
+
+
+FLOATING = """
+resource "openstack_networking_floatingip_v2" "hub" { pool = "Public-Network" }
+"""
+
+RULE = """
+resource "openstack_networking_secgroup_v2" "hub" { name = "${var.project_name}-secgroup" }
+resource "openstack_networking_secgroup_rule_v2" "ssh" {
+  direction         = "ingress"
+  ethertype         = "IPv4"
+  protocol          = "tcp"
+  port_range_min    = 22
+  port_range_max    = 22
+  security_group_id = openstack_networking_secgroup_v2.hub.id
+}
+"""
+
+
+def _with(cli: Cli, more: str) -> None:
+    module = cli.instance("found") / "network" / "main.tf"
+    module.write_text(module.read_text() + more)
+
+
+def test_an_address_without_a_name_is_made_once(
+    ready: Cli, doors: dict[str, Gate], project: Project
+) -> None:
+    _with(ready, FLOATING)
+    doors["network"].shut_at("POST /v2.0/floatingips", done=True)
+    assert ready(*SPAWN, timeout=200).code == 5
+    doors["network"].open()
+    (lost,) = project.things()["floating address"]
+    address = "module.provider.openstack_networking_floatingip_v2.hub"
+    stopped = ready(*SPAWN, "--recover", timeout=200)
+    assert stopped.code == 7, stopped
+    assert f"perhaps there: {address}" in stopped.err
+    take_in = f"invoke terraform --name found -- import '{address}' {lost['id']}"
+    assert f"hint: {take_in}   if it is the floating ip" in stopped.err
+    assert ready("terraform", "--name", "found", "--", "import", address, lost["id"]).code == 0
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back
+    assert [it["id"] for it in project.things()["floating address"]] == [lost["id"]]
+    _end(ready, project)
+    assert project.names() == {}
+
+
+def test_a_rule_that_is_there_already_is_told_with_the_way_on(
+    ready: Cli, doors: dict[str, Gate], project: Project
+) -> None:
+    _with(ready, RULE)
+    doors["network"].shut_at("POST /v2.0/security-group-rules", done=True)
+    assert ready(*SPAWN, timeout=200).code == 5
+    doors["network"].open()
+    address = "module.provider.openstack_networking_secgroup_rule_v2.ssh"
+    refused = ready(*SPAWN, "--recover", timeout=200)
+    assert refused.code == 5, refused
+    (id,) = re.findall(
+        rf"hint: invoke terraform --name found -- import '{address}' (\S+) ", refused.err
+    )
+    assert ready("terraform", "--name", "found", "--", "import", address, id).code == 0
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back
+    _end(ready, project)
 
 
 def _end(cli: Cli, project: Project) -> None:
