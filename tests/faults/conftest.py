@@ -14,10 +14,16 @@ import pytest
 
 from .draw import Case, draw
 from .local import Local
+from .openstack import OpenStack
+from .postgres import Postgres
 from .report import PROPERTY, Report
 from .world import World
 
-WORLDS: dict[str, Callable[[Path, ExitStack], World]] = {"local": Local}
+WORLDS: dict[str, Callable[[Path, ExitStack], World]] = {
+    "local": Local,
+    "openstack": OpenStack,
+    "postgres": Postgres,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,29 +14,34 @@ ROUND = ("local",) * 22 + ("postgres",) * 5 + ("openstack",) * 3
 COMMANDS = {
     "local": ("spawn", "spawn", "change", "teardown", "teardown", "scale", "upgrade"),
     "postgres": ("spawn", "change", "teardown"),
-    "openstack": ("spawn", "teardown"),
+    "openstack": ("spawn", "spawn", "spawn", "teardown"),
 }
 """What a world's runs do; what stands twice is done twice as often."""
 
+KILLS = (
+    "kill-barehub",
+    "kill-terraform",
+    "kill-both",
+    "power",
+    "power-behind",
+    "sigint-1",
+    "sigint-2",
+    "sigint-3",
+    "sigterm",
+    "sighup",
+    "race",
+)
+NETWORK = ("network-break", "network-flap", "network-reset", "network-hang")
 FAULTS = {
-    "local": (
-        "kill-barehub",
-        "kill-terraform",
-        "kill-both",
-        "kill-provisioner",
-        "power",
-        "power-behind",
-        "sigint-1",
-        "sigint-2",
-        "sigint-3",
-        "sigterm",
-        "sighup",
-        "race",
+    "local": (*KILLS, "kill-provisioner", "disk-full", "memory-full"),
+    "postgres": (
+        *KILLS,
         "disk-full",
-        "memory-full",
+        *NETWORK,
+        *("backend-killed", "backend-back") * 2,
+        "backend-full",
     ),
-    "postgres": (),
-    "openstack": (),
+    "openstack": (*KILLS, *("kill-plugin",) * 3, *NETWORK * 2),
 }
 
 ANCHORS = ("journal", "journal", "output", "output", "clock")

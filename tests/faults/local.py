@@ -247,7 +247,7 @@ class Local:
         return ALWAYS | {f"module.provider.terraform_data.node[{n}]" for n in range(count)}
 
     def state(self, place: Place) -> dict[str, str]:
-        return sealed_state(place)
+        return sealed_state(place, place.instance / "terraform.tfstate.sops")
 
     def doubts(self, place: Place) -> list[str]:
         lines = (cloud(place) / "log").read_text().splitlines()
@@ -266,7 +266,7 @@ class Local:
                 whole.discard(name)
         return found
 
-    def settle(self, case: Case, place: Place, named: Sequence[str]) -> None:
+    def settle(self, case: Case, place: Place, named: Sequence[str], said: str) -> None:
         for address in named:
             (cloud(place) / "things" / address).unlink(missing_ok=True)
 
@@ -294,9 +294,8 @@ def edit(place: Place, old: str, new: str) -> None:
     place.recipe.write_text(text.replace(old, new))
 
 
-def sealed_state(place: Place) -> dict[str, str]:
+def sealed_state(place: Place, sealed: Path) -> dict[str, str]:
     """What a sealed state knows, opened by plain sops and the key file: address to id."""
-    sealed = place.instance / "terraform.tfstate.sops"
     if not sealed.exists():
         return {}
     keys = place.home / ".config" / "sops" / "age" / "keys.txt"

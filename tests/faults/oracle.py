@@ -20,8 +20,14 @@ from .draw import Case
 from .place import Place
 from .world import Thing, World
 
-HINTS = 3
+HINTS = 5
 """So many hints of one error after the other are followed, each a command as it was printed."""
+
+MOST = 15
+"""So many commands in all, of one run, until it is told as it is."""
+
+PLANNED = r"\w+: (create|replace|update|delete): "
+"""A line of a plan: it names what shall be, and nothing that cannot be settled."""
 
 DOUBTED = r"{0} was (never finished|begun|about to be begun)|: {0} \(tainted|imported {0}$"
 """What barehub says of that which it is not sure of, before it makes it again. What was imported is
@@ -53,7 +59,7 @@ class Known:
 
     def read(self, ledger: Ledger) -> None:
         self.add(ledger.made)
-        self.begun |= {*ledger.begun, *ledger.intended}
+        self.begun |= {*ledger.begun, *ledger.intended, *ledger.failed}
 
 
 @dataclass
@@ -133,20 +139,38 @@ def _ledger(log: Path) -> Ledger:
 
 def settled(world: World, case: Case, place: Place) -> Verdict:
     """Run the next command, do what its hints say, and see that all is as it shall be."""
-    results = _followed(place, next_command(case, place))
-    told = "\n".join(result.err for _, result in results)
-    verdict = Verdict(commands=[name for name, _ in results], told=told)
-    left = _difference(world, case, place)
-    named = sorted(address for address in left if address in told)
-    assert set(named) == left, f"NOT SETTLED, AND NOT NAMED: {sorted(left)}\n{_all(results)}"
-    if named:
+    verdict, results = Verdict(), _followed(place, next_command(case, place))
+    while len(results) < MOST and (named := _named(world, case, place, results)):
         verdict.outcome = "named"
-        world.settle(case, place, named)
+        world.settle(case, place, named, results[-1][1].err)
         results += _followed(place, next_command(case, place))
-        assert not _difference(world, case, place), f"STILL NOT SETTLED: {left}\n{_all(results)}"
+    verdict.commands = [name for name, _ in results]
+    verdict.told = "\n".join(result.err for _, result in results)
+    left = _difference(world, case, place)
+    assert not left, f"NOT SETTLED: {sorted(left)}\n{_all(results)}"
     assert results[-1][1].code == 0, f"NOT SETTLED\n{_all(results)}"
     _nothing_to_change(case, place)
     return verdict
+
+
+def _named(
+    world: World, case: Case, place: Place, results: Sequence[tuple[str, Result]]
+) -> list[str]:
+    """The addresses that a person has to look after, as they were told; all of what is left."""
+    if in_doubt := _in_doubt(results[-1][1]):
+        return in_doubt
+    left = _difference(world, case, place)
+    lines = [line for _, result in results for line in result.err.splitlines()]
+    told = "\n".join(line for line in lines if not re.match(PLANNED, line))
+    named = [address for address in sorted(left) if address in told]
+    assert set(named) == left, f"NOT SETTLED, AND NOT NAMED: {sorted(left)}\n{_all(results)}"
+    return named
+
+
+def _in_doubt(result: Result) -> list[str]:
+    """The addresses of what may be in a cloud, and a person has to look up."""
+    told = re.findall(r"^error: .*perhaps there: (.+)$", result.err, re.M)
+    return [address for line in told for address in line.split(", ")]
 
 
 def next_command(case: Case, place: Place) -> tuple[str, ...]:
@@ -155,20 +179,26 @@ def next_command(case: Case, place: Place) -> tuple[str, ...]:
     return ("spawn", "--name", place.name, "--timeout", "60")
 
 
-def _followed(place: Place, argv: Sequence[str]) -> list[tuple[str, Result]]:
-    """Commands with their results: ``argv``, and then what its error says, while it fails."""
+def _followed(place: Place, wanted: Sequence[str]) -> list[tuple[str, Result]]:
+    """Commands with their results: what is ``wanted``, and while it fails what its error says, and
+    then that again."""
     done: list[tuple[str, Result]] = []
+    argv = wanted
     while True:
         result = place.cli(*argv)
         done.append((" ".join(argv), result))
         no_bug(result.err)
-        if result.code == 0 or len(done) > HINTS:
-            return done
+        reached = result.code == 0 and argv[0] == wanted[0]
+        if reached or len(done) > HINTS or _in_doubt(result):
+            return done  # in doubt a person looks before they do any of what it says
         tried = {command for command, _ in done}
         hinted = [args for args in commands_in(result.err) if " ".join(args) not in tried]
-        if not hinted:
+        if result.code == 0:
+            argv = wanted
+        elif hinted:
+            argv = hinted[0]
+        else:
             return done
-        argv = hinted[0]
 
 
 def commands_in(said: str) -> list[list[str]]:

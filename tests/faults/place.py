@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from postgres import Postgres
+
 from barehub.journal import Journal
+from tests.cloud.openstack.gate import Gate
 from tests.command_line import PARTS, ROOT, Cli
 from tests.conftest import MEMORY
 
@@ -39,6 +42,11 @@ class Place:
 
     name: str = "demo"
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    doors: dict[str, Gate] = field(default_factory=dict)
+    """By which commands reach the services of the world, by name."""
+
+    database: Postgres | None = None
+    """What has the state, where that is a database."""
 
     @property
     def project(self) -> Path:

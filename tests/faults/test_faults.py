@@ -10,8 +10,9 @@ import pytest
 
 from . import oracle
 from .draw import Anchor, Case
-from .faults import FAULTS, Running
+from .faults import Running
 from .moment import wait_for
+from .outside import FAULTS
 from .place import Place
 from .report import Report
 from .world import World

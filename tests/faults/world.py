@@ -68,9 +68,9 @@ class World(Protocol):
         """The addresses of what was made a second time although the first was whole and there;
         that is right only where barehub said before that it was not sure of it."""
 
-    def settle(self, case: Case, place: Place, named: Sequence[str]) -> None:
+    def settle(self, case: Case, place: Place, named: Sequence[str], said: str) -> None:
         """Do what a person does about addresses that barehub said it could not settle: look them
-        up, then import or forget them."""
+        up, then import or forget them, by the commands that it ``said``."""
 
     def note(self, case: Case, place: Place) -> None:
         """Called between the fault and the next command, to remember what was so then."""
