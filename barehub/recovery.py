@@ -236,8 +236,10 @@ def settle(run: Run, found: Account) -> None:
 def unfound(run: Run, found: Account) -> BarehubError:
     """The error for what may be in a cloud; its hints are the ways on, as far as anybody looked."""
     name, hints = run.instance.name, []
+    lost = run.instance.journal.ledger().made and not run.state.lineage
+    recovering = " --recover" if lost else ""
     for address in found.in_a_cloud:
-        take_in = f"invoke terraform --name {name} -- import '{address}'"
+        take_in = f"invoke terraform --name {name}{recovering} -- import '{address}'"
         forget = f"invoke forget --name {name} --address '{address}'"
         if seen := found.may_be.get(address):
             hints += [f"{take_in} {import_id(one)}   if it is the {one}" for one in seen]

@@ -149,6 +149,32 @@ def test_a_rule_that_is_there_already_is_told_with_the_way_on(
     _end(ready, project)
 
 
+def test_what_may_be_there_can_be_imported_when_the_state_is_lost_too(
+    ready: Cli, project: Project
+) -> None:
+    """The power went between the first thing that was made and the first seal."""
+    api: Any = Cloud(project.env).connection
+    net, *twins = (
+        api.network.create_network(name=f"found-{name}").id
+        for name in ("network", "scratch-1", "scratch-1")
+    )
+    event = {"at": time.time(), "event": "resource-done", "address": NET, "action": "create"}
+    (ready.instance("found") / "journal.jsonl").write_text(json.dumps({**event, "id": net}) + "\n")
+    _begin(ready, SCRATCH)
+    stopped = ready(*SPAWN, "--recover", timeout=200)
+    assert stopped.code == 7, stopped
+    take_in = ("terraform", "--name", "found", "--recover", "--", "import", SCRATCH, twins[0])
+    assert f"hint: invoke {' '.join(take_in[:6])} '{SCRATCH}' {twins[0]} " in stopped.err
+    taken = ready(*take_in, timeout=200)
+    assert taken.code == 0, taken
+    api.network.delete_network(twins[1])
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back
+    assert _networks(project)["found-network"] == [net]
+    assert _networks(project)["found-scratch-1"] == [twins[0]]
+    _end(ready, project)
+
+
 def _end(cli: Cli, project: Project) -> None:
     gone = cli("teardown", "--name", "found", "--yes", timeout=200)
     assert gone.code == 0, gone
