@@ -16,7 +16,7 @@ from pathlib import Path
 
 from barehub.console import console
 from barehub.errors import RecipeError
-from barehub.project import Instance
+from barehub.project import STAGES, Instance
 from barehub.terraform import template
 from barehub.terraform.template import Argument
 
@@ -79,8 +79,10 @@ def unfinished(instance: Instance) -> Edit | None:
     if event.get("event") != "revised" or event.get("command") not in OPTIONS:
         return None
     edit = Edit(*(str(event.get(k, "")) for k in ("command", "stage", "argument", "was", "now")))
+    if edit.stage not in STAGES:
+        return None
     try:
-        carried = written(instance, edit.stage, edit.argument) == edit.now
+        carried = written(instance, edit.stage, edit.argument) == edit.now != ""
     except OSError:
         return None
     return edit if carried else None

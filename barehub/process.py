@@ -130,7 +130,7 @@ def unread() -> bool:
     """Whether nobody reads our standard output any more: a closed pipe, a lost terminal."""
     look = select.poll()
     look.register(1, 0)
-    return bool(look.poll(0))
+    return any(told & (select.POLLERR | select.POLLHUP) for _, told in look.poll(0))
 
 
 def _wait_for(argv: Sequence[str | Path], env: Mapping[str, str]) -> int:

@@ -193,7 +193,7 @@ def _block(text: str, stage: str) -> str:
 
 def _line(block: str, name: str) -> re.Match[str] | None:
     pattern = (
-        rf"^\s*{re.escape(name)}\s*=[ \t]*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^#\n]*?)[ \t]*(?:#.*)?$"
+        rf"^\s*{re.escape(name)}\s*=[ \t]*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^#\n]*?)[ \t\r]*(?:#.*)?$"
     )
     return re.search(pattern, block, re.M)
 
