@@ -88,6 +88,7 @@ def test_who_reads_the_backend_reads_nothing(
     assert "made a key for the state, stored encrypted as environment.TF_ENCRYPTION" in said
     assert "encrypted_data" in _stored(server) and TOKEN not in _stored(server)
     key = _key(tofu)
+    assert "nobody has the state of demo in pg" in tofu("unlock", "--name", "demo").err
     again = _spawned(tofu)
     assert "nothing to change" in again and "made a key" not in again
     assert _key(tofu) == key
@@ -167,6 +168,7 @@ def test_what_the_recipe_or_the_environment_says_of_it_stands(tofu: Cli, server:
     extra.write_text(OWN)
     assert "made a key" not in _spawned(tofu)
     assert TOKEN in _stored(server)
+    assert "nobody has demo in pg" in tofu("unlock", "--name", "demo").err
     extra.unlink()
     tofu.env["TF_ENCRYPTION"] = OWN.replace("terraform {\n  encryption {", "").replace("}\n}\n", "")
     assert "made a key" not in _spawned(tofu)
