@@ -38,7 +38,7 @@ def describe(instance: Instance) -> dict[str, Any]:
     """``state`` is ``new`` (only a recipe), ``gone`` (torn down, and nothing since), ``busy`` (a
     run has it), ``up`` (verified by the last spawn that changed something), ``stopped`` (verified
     in a container, with which its hub ended), ``unfinished`` (something was changed, and not
-    verified)."""
+    verified, or destroyed and perhaps not all gone)."""
     journal = instance.journal
     endpoint = journal.last("endpoint")
     first = next((e for e in journal.life() if e["event"] == "spawn"), None)
@@ -53,11 +53,12 @@ def describe(instance: Instance) -> dict[str, Any]:
 def _state(instance: Instance) -> str:
     if Lock(instance.lock).held():
         return "busy"
-    journal = instance.journal
-    if not (instance.sealed_state.exists() or (instance.backend and journal.life())):
-        return "gone" if journal.events() and not journal.life() else "new"
+    journal, kept = instance.journal, instance.sealed_state.exists()
     event = journal.standing()
-    return event if event in ("up", "stopped") else "unfinished"
+    if not (kept or event):
+        return "gone" if journal.events() and not journal.life() else "new"
+    stands = event in ("up", "stopped") and (kept or instance.backend)
+    return event if stands else "unfinished"
 
 
 def age(since: float | None) -> str:

@@ -29,6 +29,7 @@ def test_a_lost_state_is_not_taken_for_an_empty_one(ready: Cli, tmp_path: Path) 
     assert ready(*SPAWN).code == 8  # nothing listens at this recipe's endpoint
     sealed = ready.instance("demo") / "terraform.tfstate.sops"
     sealed.rename(tmp_path / "sealed")
+    assert json.loads(ready("list", "--json").out)[0]["state"] == "unfinished"
     for command in (SPAWN, ("teardown", "--name", "demo", "--yes")):
         result = ready(*command)
         assert result.code == 5, result
