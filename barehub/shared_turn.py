@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from barehub import turn
 from barehub.console import console
 from barehub.errors import UsageError
 from barehub.lock import Holder
@@ -67,8 +68,7 @@ def _in_use(run: Run, lock: SharedLock) -> UsageError:
     name, holder = run.instance.name, lock.holder()
     if holder is None:
         return backend.locked(lock.kind, run.instance.folder, run.env, lock.refusal)
-    command = holder.command if holder.command in ("spawn", "teardown", "plan") else "spawn"
-    hints = [f"invoke {command} --name {name} --wait"]
+    hints = turn.waiting(name, run.command, run.terms.again)
     if holder.alive:
         hints.append(f"kill -INT {holder.pid}   ends it in order")
     elif holder.here:

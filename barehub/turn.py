@@ -36,18 +36,21 @@ def take(
     if holder is None:
         return lock
     if not wait:
-        if command in WAITING:
-            again = again or f"invoke {command} --name {instance.name}"
-        waiting = [f"{again} --wait"] if again else []
-        raise UsageError(
-            f"{instance.name} is in use by {holder}", *_advice(instance, lock, holder, waiting)
-        )
+        hints = _advice(instance, lock, holder, waiting(instance.name, command, again))
+        raise UsageError(f"{instance.name} is in use by {holder}", *hints)
     with console.working("lock", f"waiting for {_who(holder)}") as work:
         while holder := lock.acquire(Holder.me(command)):
             work.now(f"waiting for {_who(holder)}")
             with interruptions.allowed():
                 time.sleep(POLL_SECONDS)
     return lock
+
+
+def waiting(name: str, command: str, again: str = "") -> list[str]:
+    """How to wait with ``command``, if it can: a hint, or none; parameters as of :func:`take`."""
+    if command in WAITING:
+        again = again or f"invoke {command} --name {name}"
+    return [f"{again} --wait"] if again else []
 
 
 def free(instance: Instance, *, agreed: bool) -> None:
