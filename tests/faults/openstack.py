@@ -118,7 +118,7 @@ TYPES = {
 RULE = "networking_secgroup_rule_v2.ssh"
 IMPORT = r"^hint: .*?invoke (terraform .* import '{0}') "
 FORGET = r"^hint: .*?invoke (forget .* '{0}')(?: |$)"
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 DEADLINE = ("--stage-timeout", "8")
 """For a run whose network hangs."""
 
@@ -139,6 +139,9 @@ class OpenStack:
         servers = stack.enter_context(Servers(folder))
         self._port, self._ca = servers.start(routes(modern())), servers.ca.read_bytes()
         self._template = stack.enter_context(self._new(folder / "new"))
+        self._holder = Project.new(self._cloud)
+        stack.callback(self._holder.purge)
+        self._doors = stack.enter_context(doors.gates(self._holder, *SERVICES))
 
     @contextmanager
     def _new(self, folder: Path) -> Iterator[Place]:
@@ -158,16 +161,19 @@ class OpenStack:
     @contextmanager
     def prepared(self, case: Case, folder: Path) -> Iterator[Place]:
         project = Project.new(self._cloud)
+        project.region, project.door = self._holder.region, self._holder.door
         self.secrets, self._project = (project.password,), project
         try:
-            with doors.gates(project, *SERVICES) as gates, copied(self._template, folder) as place:
-                place.doors = gates
+            with copied(self._template, folder) as place:
+                place.doors = self._doors
                 _tell_vault(place, project.env)
                 if case.command != "spawn":
                     done = place.cli(*self._spawn())
                     assert done.code == 0, done
                 yield place
         finally:
+            for door in self._doors.values():
+                door.open()
             project.purge()
 
     def _spawn(self) -> tuple[str, ...]:
