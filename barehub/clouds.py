@@ -91,7 +91,7 @@ def used(instance: Instance, wanted: Plan) -> list[str]:
     """The clouds that an instance uses or used, by its recipe and its journal."""
     journal, ledger = instance.journal, instance.journal.ledger()
     named = (address for address, _ in journal.named())
-    types = " ".join([*named, *ledger.begun, *ledger.failed])
+    types = " ".join([*named, *ledger.begun, *ledger.failed, *ledger.intended])
     asks = {OPENSTACK: wanted.openstack, CLOUDFLARE: wanted.cloudflare}
     return [cloud for cloud, asked in asks.items() if asked or f"{cloud.lower()}_" in types]
 

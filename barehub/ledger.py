@@ -29,7 +29,7 @@ class Ledger:
     """A stage was about to create them, and nothing was heard of them, nor of the stage's end."""
 
     never_whole: set[str] = field(default_factory=set)
-    """Their creation began, and has not succeeded since."""
+    """Their creation began, or was about to, and has not succeeded since."""
 
     destroyed: dict[str, str] = field(default_factory=dict)
     """Destroyed, and not made again since."""
@@ -45,7 +45,7 @@ class Ledger:
             if kind.startswith("resource-"):
                 ledger._add(kind.removeprefix("resource-"), event)
             elif kind == "stage":
-                ledger.intended = dict.fromkeys(event.get("creates", ()))
+                ledger._intend(event.get("creates", ()))
             elif kind == "destroyed":
                 ledger = cls()
             elif kind in ("up", "stopped"):
@@ -54,6 +54,10 @@ class Ledger:
             if kind in HEARD_OUT:
                 ledger.intended.clear()
         return ledger
+
+    def _intend(self, addresses: Iterable[str]) -> None:
+        self.intended = dict.fromkeys(addresses)
+        self.never_whole |= self.intended.keys() - self.made.keys()
 
     def _add(self, kind: str, event: Event) -> None:
         address, id = event["address"], event.get("id", "")

@@ -149,6 +149,21 @@ def test_a_rule_that_is_there_already_is_told_with_the_way_on(
     _end(ready, project)
 
 
+def test_what_a_stage_was_about_to_make_is_looked_for_in_a_cloud_that_nothing_else_tells_of(
+    ready: Cli, project: Project
+) -> None:
+    """The power went before barehub had read a word of what Terraform had made."""
+    api: Any = Cloud(project.env).connection
+    made = api.network.create_network(name="found-network").id
+    event = {"at": time.time(), "event": "stage", "stage": "provider", "creates": [NET]}
+    (ready.instance("found") / "journal.jsonl").write_text(json.dumps(event) + "\n")
+    back = ready(*SPAWN, "--recover", timeout=200)
+    assert back.code == 8, back
+    assert f"is there: network found-network ({made})" in back.err
+    assert len(_networks(project)["found-network"]) == 1
+    _end(ready, project)
+
+
 def test_what_may_be_there_can_be_imported_when_the_state_is_lost_too(
     ready: Cli, project: Project
 ) -> None:
