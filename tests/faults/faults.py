@@ -27,12 +27,16 @@ class Running:
     arguments: Sequence[str]
     command: subprocess.Popen[str]
     others: list[subprocess.Popen[str]] = field(default_factory=list)
+    ends: list[tuple[int, str]] = field(default_factory=list)
+    """Of the command and the others, once they have ended: the exit code, and stderr."""
 
     def ended(self) -> str:
         """Wait until all of it has ended; what it said on stderr."""
-        said = [self.place.wait_for(command) for command in (self.command, *self.others)]
+        for command in (self.command, *self.others):
+            said = self.place.wait_for(command)
+            self.ends.append((command.returncode, said))
         self.place.wait_for_all()
-        return "".join(said)
+        return "".join(said for _, said in self.ends)
 
 
 class Fault:
@@ -48,6 +52,9 @@ class Fault:
 
     def mend(self, run: Running) -> None:
         """Bring the world in order, after all processes of the command have ended."""
+
+    def judge(self, run: Running) -> None:
+        """See that the command itself kept what it promises of such a fault."""
 
 
 class Kill(Fault):
@@ -109,12 +116,24 @@ class Signals(Fault):
             if run.command.poll() is None:
                 os.killpg(run.command.pid, self._number)
 
+    def judge(self, run: Running) -> None:
+        """It was through, or was interrupted in order; early, Python itself may die of it."""
+        ((code, said),) = run.ends
+        allowed = {0, -self._number} | ({130} if self._number != signal.SIGHUP else set())
+        early = "KeyboardInterrupt" in said and "barehub/" not in said
+        assert code in allowed or early, f"ENDED WITH {code}\n{said}"
+
 
 class Race(Fault):
     """The same command once more, while the first is at work."""
 
     def strike(self, run: Running) -> None:
         run.others.append(run.place.cli.start(*run.arguments))
+
+    def judge(self, run: Running) -> None:
+        """Who has the instance is not disturbed, and who has not is told so."""
+        for code, said in run.ends:
+            assert code == 0 or "is in use by" in said, f"ENDED WITH {code}\n{said}"
 
 
 class Full(Fault):

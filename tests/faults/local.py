@@ -129,9 +129,11 @@ for other in "$CLOUD"/at-work/*; do
     read -r terraform 2>/dev/null < "$other" || continue
     if [ "$terraform" != $PPID ] && kill -0 "${other##*/}" 2>/dev/null; then say clash; fi
 done
+seconds=$CLOUD_SECONDS
+case $name in *node*) seconds=$CLOUD_QUICK ;; esac
 echo $PPID > "$CLOUD/at-work/$$"
 say begin
-sleep "$CLOUD_SECONDS"
+sleep "$seconds"
 if [ "$what" = make ]; then
     if [ -e "$CLOUD/things/$name" ]; then say again; fi
     echo "$id" > "$CLOUD/new-$$" && mv "$CLOUD/new-$$" "$CLOUD/things/$name"
@@ -139,14 +141,14 @@ else
     rm -f "$CLOUD/things/$name"
 fi
 say did
-sleep "$CLOUD_SECONDS"
+sleep "$seconds"
 say end
 rm "$CLOUD/at-work/$$"
 """
 
 MODULES = {"provider": PROVIDER, "dns": DNS, "binderhub": BINDERHUB}
 TOKEN = "CANARY-faults-token"
-PACES = ("0.01", "0.05", "0.15", "0.3")
+PACES = (0.01, 0.1, 0.3, 0.5)
 """Seconds that the cloud takes before a thing is there, and again until it is done."""
 
 REVISED = {
@@ -182,8 +184,7 @@ class Local:
     @contextmanager
     def prepared(self, case: Case, folder: Path) -> Iterator[Place]:
         with copied(self._template("new" if case.command == "spawn" else "up"), folder) as place:
-            pace = case.chance("pace").choice(PACES)
-            place.extra = {"CLOUD": str(cloud(place)), "CLOUD_SECONDS": pace}
+            place.extra = _surroundings(place, case.chance("pace").choice(PACES))
             if case.command == "change":
                 edit(place, 'size     = "small"', 'size     = "large"')
             yield place
@@ -220,7 +221,7 @@ class Local:
     def _up(self) -> Iterator[Place]:
         """The same, with a hub that is up."""
         with copied(self._template("new"), self._folder / "up") as place:
-            place.extra = {"CLOUD": str(cloud(place)), "CLOUD_SECONDS": "0"}
+            place.extra = _surroundings(place, 0)
             done = place.cli("spawn", "--name", place.name, "--timeout", "60")
             assert done.code == 0, done
             (cloud(place) / "log").write_text("")
@@ -276,6 +277,12 @@ class Local:
         if old:
             recipe = place.recipe.read_text()
             assert recipe in (RECIPE, RECIPE.replace(old, new)), f"A TORN RECIPE:\n{recipe}"
+
+
+def _surroundings(place: Place, seconds: float) -> dict[str, str]:
+    """What `cloud.sh` reads; nodes are quick, so that something is there while others are made."""
+    pace = {"CLOUD_SECONDS": f"{seconds:.2f}", "CLOUD_QUICK": f"{seconds / 5:.2f}"}
+    return {"CLOUD": str(cloud(place)), **pace}
 
 
 def _keeper(address: str) -> str:

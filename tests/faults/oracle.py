@@ -237,6 +237,13 @@ def nothing_running(place: Place) -> None:
     assert not place.living(), f"STILL RUNNING: {place.living()}"
 
 
+def nothing_stale(world: World, place: Place) -> None:
+    """At the end the state has each thing as the one that exists."""
+    state = world.state(place)
+    stale = [t for t in world.things(place) if t.id and state.get(t.address) != t.id]
+    assert not stale, f"STALE: {stale}, and the state has {state}"
+
+
 def nothing_twice(world: World, place: Place, told: str) -> None:
     """:param told: all that barehub said, in which it may doubt what it then makes again"""
     doubts = world.doubts(place)

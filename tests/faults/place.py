@@ -138,7 +138,7 @@ def until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
 
 @contextmanager
 def empty(folder: Path) -> Iterator[Place]:
-    """A place with barehub in it, and no vault or instance yet; nothing of it stays."""
+    """A place with barehub in it, and no vault or instance yet."""
     place = Place(folder, Path(tempfile.mkdtemp(prefix="barehub-test-", dir=MEMORY)))
     for made in (place.home, place.tmp, place.instance):
         made.mkdir(parents=True)
@@ -154,7 +154,7 @@ def empty(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def copied(template: Place, folder: Path) -> Iterator[Place]:
-    """A place like ``template``, which has ended; nothing of it stays."""
+    """A place like ``template``, which has ended."""
     shutil.copytree(template.folder, folder, symlinks=True)
     memory = Path(tempfile.mkdtemp(prefix="barehub-test-", dir=MEMORY))
     with _ended(Place(folder, memory, dict(template.extra), template.name)) as place:
@@ -163,8 +163,10 @@ def copied(template: Place, folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def _ended(place: Place) -> Iterator[Place]:
+    """End what is left of it, and remove its folders; after a failure what is on disk stays."""
     try:
         yield place
+        shutil.rmtree(place.folder, ignore_errors=True)
     finally:
         while left := place.living():
             for pid in left:

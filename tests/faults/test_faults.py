@@ -39,6 +39,7 @@ def test_the_next_command_settles_it(
         oracle.recipe_told(verdict.told, first, then)
         oracle.nothing_in_clear(world, place, memory=True)
         oracle.nothing_running(place)
+        oracle.nothing_stale(world, place)
         oracle.nothing_twice(world, place, told + verdict.told)
     report.update(outcome=verdict.outcome, commands=verdict.commands)
     report["seconds"] = time.monotonic() - begun
@@ -69,6 +70,7 @@ def _disturbed(
     said = run.ended()
     fault.mend(run)
     oracle.no_bug(said)
+    fault.judge(run)
     world.note(case, place)
     oracle.nothing_unknown(world, place)
     oracle.nothing_in_clear(world, place, memory=False)
