@@ -252,7 +252,10 @@ class Local:
 
     def doubts(self, place: Place) -> list[str]:
         lines = (cloud(place) / "log").read_text().splitlines()
-        return [f"two at work at once: {line}" for line in lines if line.startswith("clash ")]
+        clashes = [f"two at work at once: {line}" for line in lines if line.startswith("clash ")]
+        makings = [f"make {thing.address} {thing.id}" for thing in self.things(place)]
+        half = [m for m in makings if f"begin {m}" in lines and f"end {m}" not in lines]
+        return clashes + [f"never finished, and taken for whole: {making}" for making in half]
 
     def again(self, place: Place) -> list[str]:
         whole: set[str] = set()
