@@ -22,6 +22,8 @@ KILLS = (
     "kill-barehub",
     "kill-terraform",
     "kill-both",
+    "kill-tree",
+    "kill-all",
     "power",
     "power-behind",
     "sigint-1",

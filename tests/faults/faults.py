@@ -69,6 +69,22 @@ class Kill(Fault):
             kill(pid)
 
 
+class KillTree(Fault):
+    """SIGKILL of all at once, as a group's end or a lack of memory does it; or of all but barehub.
+
+    Unlike Terraform alone they do not leave a provisioner that goes on and finishes its thing.
+    """
+
+    def __init__(self, *, barehub: bool) -> None:
+        self._barehub = barehub
+
+    def strike(self, run: Running) -> None:
+        _waited_for(run, TERRAFORM)
+        for pid in run.place.living():
+            if self._barehub or pid != run.command.pid:
+                kill(pid)
+
+
 class KillProvisioner(Fault):
     """SIGKILL of what makes or drops a thing: Terraform hears of a failure."""
 
@@ -191,6 +207,8 @@ FAULTS: dict[str, Fault] = {
     "kill-barehub": Kill(barehub=True, terraform=False),
     "kill-terraform": Kill(barehub=False, terraform=True),
     "kill-both": Kill(barehub=True, terraform=True),
+    "kill-tree": KillTree(barehub=False),
+    "kill-all": KillTree(barehub=True),
     "kill-provisioner": KillProvisioner(),
     "power": LosePower(),
     "power-behind": LosePower(behind=1.5),
