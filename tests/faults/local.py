@@ -127,7 +127,10 @@ what=$1 name=$2 id=${3:--}
 say() { echo "$1 $what $name $id" >> "$CLOUD/log"; }
 for other in "$CLOUD"/at-work/*; do
     read -r terraform 2>/dev/null < "$other" || continue
-    if [ "$terraform" != $PPID ] && kill -0 "${other##*/}" 2>/dev/null; then say clash; fi
+    # one that was killed, and that nobody has collected yet, has no command line
+    if grep -qs cloud.sh "/proc/${other##*/}/cmdline" && [ "$terraform" != $PPID ]; then
+        say clash
+    fi
 done
 seconds=$CLOUD_SECONDS
 case $name in *node*) seconds=$CLOUD_QUICK ;; esac
