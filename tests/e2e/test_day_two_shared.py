@@ -52,7 +52,7 @@ def up(hub: Hub, server: Postgres) -> Iterator[Hub]:
 
 def _names(server: Postgres) -> list[str]:
     """The resources in the state that PostgreSQL has."""
-    state = json.loads(server.query("select data from demo.states"))
+    state = json.loads(server.query("select data from demo.states where name = 'default'"))
     return sorted(r["name"] for r in state["resources"] for _ in r["instances"])
 
 

@@ -19,6 +19,7 @@ import pytest
 from postgres import PASSWORD, Postgres
 
 from barehub.lock import Lock
+from barehub.terraform.shared_lock import SURE_SECONDS
 from tests.canary import Watch, holding
 from tests.processes import children, until
 
@@ -236,6 +237,7 @@ def test_a_server_that_comes_back_has_forgotten_the_lock_and_the_run_sees_that(
     server.kill()
     server.start()
     assert bob("plan", "--name", "demo").code == 0
+    time.sleep(SURE_SECONDS)  # so long it would not have asked the server again
     _go_on(alice)
     _, said = run.communicate(timeout=100)
     assert run.returncode == 5, said
