@@ -22,6 +22,8 @@ from barehub.lock import Lock
 from . import slow_cloud
 from .conftest import Cli
 
+pytestmark = pytest.mark.cloud  # minutes, together
+
 INHIBIT = """#!/bin/sh
 echo "$@" >> FOLDER/asked
 while case $1 in --*) true ;; *) false ;; esac; do shift; done

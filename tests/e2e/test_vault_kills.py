@@ -31,6 +31,8 @@ from tests.canary import holding
 from . import clones
 from .conftest import Cli
 
+pytestmark = pytest.mark.cloud  # minutes, together
+
 KILLS = 40
 
 CANARY = "CANARY-kill-3b1f"
