@@ -120,6 +120,7 @@ def test_a_teardown_that_cannot_look_is_no_success(unreachable: Cli) -> None:
     assert journal.last("gone") is None
 
 
+@pytest.mark.cloud  # half a minute
 def test_ctrl_c_does_not_wait_for_a_cloud(cli: Cli, tmp_path: Path) -> None:
     with Servers(tmp_path) as servers:
         _open_vault(cli, servers.start(NO_ANSWER, None))
