@@ -150,27 +150,8 @@ def verify(
     if container:
         contained("verify", given)
         return
-    checking.check(
-        project(),
-        checking.Wish(
-            name=name,
-            all=all,
-            url=url,
-            file=file,
-            ca_file=ca_file,
-            connect_to=connect_to,
-            vantage=vantage,
-            hub=jupyterhub,
-            resolver=resolver,
-            seconds=seconds("timeout", timeout) if wait else 0,
-            launch=launch,
-            repo=repo,
-            strict=strict,
-            json=json,
-            files={"junit": junit, "prometheus": prometheus, "html": html},
-        ),
-        interruptions(),
-    )
+    wish = checking.Wish.of(given, seconds("timeout", timeout) if wait else 0)
+    checking.check(project(), wish, interruptions())
 
 
 @verb(

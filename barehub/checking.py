@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from barehub.console import console
 from barehub.endpoint import failure_of, target_of
@@ -16,6 +17,9 @@ from barehub.errors import UsageError
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.verify import Report, Target, machine, parse, try_launch, verify_each
+
+KINDS = ("junit", "prometheus", "html")
+"""Of the reports that can be written to files."""
 
 _HELP = "invoke verify --help"
 
@@ -31,7 +35,7 @@ class Wish:
     ca_file: str = ""
     connect_to: str = ""
     vantage: str = ""
-    hub: str = ""
+    jupyterhub: str = ""
     resolver: str = ""
     seconds: float = 0
     launch: bool = False
@@ -39,6 +43,12 @@ class Wish:
     strict: bool = False
     json: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], seconds: float) -> Wish:
+        """``given`` has the options by their names; those of the kinds of report say where to."""
+        named = {one.name: given[one.name] for one in dataclasses.fields(cls) if one.name in given}
+        return cls(**named, seconds=seconds, files={kind: given[kind] for kind in KINDS})
 
 
 def check(project: Project, wish: Wish, interruptions: Interruptions) -> None:
@@ -97,10 +107,10 @@ def _seen(goal: Target, wish: Wish) -> Target:
         goal = goal.at(wish.vantage)
     if wish.resolver:
         goal = dataclasses.replace(goal, resolver=machine(wish.resolver, 53, "--resolver"))
-    if wish.hub:
+    if wish.jupyterhub:
         from barehub.verify import hub
 
-        goal = dataclasses.replace(goal, hub=hub.place(wish.hub))
+        goal = dataclasses.replace(goal, hub=hub.place(wish.jupyterhub))
     return goal
 
 
