@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +21,8 @@ from barehub.lock import Lock
 from tests.canary import holding
 from tests.processes import children, ended
 
-from . import slow_cloud
-from .conftest import Cli, Result, unseal
+from .conftest import Cli, unseal
+from .team import SPAWN, at_work, go_on, log, make, second, share, spawned, unshare
 
 pytestmark = [
     pytest.mark.cloud,
@@ -33,8 +30,6 @@ pytestmark = [
 ]
 
 TOKEN = "CANARY-backends-token"
-SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
-SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"
 KINDS = [
     "http",
     pytest.param("s3", marks=pytest.mark.skipif(not GO, reason="needs Go")),
@@ -61,78 +56,36 @@ def place(kind: str, tmp_path: Path, own_home: Path) -> Iterator[Place]:
 @pytest.fixture
 def alice(cli: Cli, place: Place) -> Cli:
     """An instance whose state is in the backend as soon as there is one."""
-    slow_cloud.make(cli.instance("demo"), SLOW)
-    (cli.instance("demo") / "quick").touch()
-    assert cli("vault.init").code == 0
-    assert cli("vault.set", "variables.api_token", input=TOKEN).code == 0
-    for name, value in place.environment.items():
-        assert cli("vault.set", f"environment.{name}", input=value).code == 0
+    make(cli, TOKEN, place.environment)
     for name, text in place.files.items():
         (cli.instance("demo") / name).write_text(text)
-    _share(cli, place)
+    share(cli, place.block)
     return cli
 
 
 @pytest.fixture
 def bob(alice: Cli, tmp_path: Path) -> Cli:
-    root, memory = tmp_path / "bob", tmp_path / "bob-memory"
-    shutil.copytree(alice.root, root)
-    memory.mkdir(mode=0o700)
-    return Cli(root, {**alice.env, "XDG_RUNTIME_DIR": str(memory)})
-
-
-def _share(cli: Cli, place: Place) -> None:
-    recipe = cli.instance("demo") / "main.tf"
-    recipe.write_text(place.block + recipe.read_text())
-
-
-def _unshare(cli: Cli, place: Place) -> None:
-    recipe = cli.instance("demo") / "main.tf"
-    recipe.write_text(recipe.read_text().replace(place.block, ""))
-
-
-def _spawned(cli: Cli, *args: str) -> Result:
-    result = cli(*SPAWN, *args)
-    assert result.code == 8, result  # nothing listens at this recipe's endpoint
-    return result
-
-
-def _log(cli: Cli) -> list[str]:
-    log = cli.instance("demo") / "log"
-    return log.read_text().split() if log.exists() else []
-
-
-def _at_work(cli: Cli) -> subprocess.Popen[str]:
-    """A spawn whose machine is being made until there is a file ``go``."""
-    (cli.instance("demo") / "quick").unlink()
-    run = cli.start(*SPAWN)
-    journal = cli.instance("demo") / "journal.jsonl"
-    deadline = time.monotonic() + 60
-    while not (_log(cli) and "resource-done" in journal.read_text()):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return run
+    return second(alice, tmp_path)
 
 
 def test_a_hub_lives_in_it_and_its_state_moves_out_and_in(
     alice: Cli, bob: Cli, place: Place, kind: str
 ) -> None:
     folder = alice.instance("demo")
-    assert "secret in clear" not in _spawned(alice).err
+    assert "secret in clear" not in spawned(alice).err
     assert (folder / ".terraform" / "terraform.tfstate").exists()
     assert not (folder / "terraform.tfstate.sops").exists()
-    assert "nothing to change" in _spawned(bob).err
+    assert "nothing to change" in spawned(bob).err
     back = alice("state.migrate", "--name", "demo", "--back")
     assert back.code == 0, back
     assert len(unseal(folder / "terraform.tfstate.sops")["resources"]) == 4
-    _unshare(alice, place)
-    assert "nothing to change" in _spawned(alice).err
-    _share(alice, place)
+    unshare(alice, place.block)
+    assert "nothing to change" in spawned(alice).err
+    share(alice, place.block)
     there = alice("state.migrate", "--name", "demo")
     assert there.code == 0 and f"in {kind} now: 4 resources" in there.err, there
-    assert "nothing to change" in _spawned(alice).err + _spawned(bob).err
-    assert _log(alice) == ["provider", "dns", "binderhub"] and _log(bob) == []
+    assert "nothing to change" in spawned(alice).err + spawned(bob).err
+    assert log(alice) == ["provider", "dns", "binderhub"] and log(bob) == []
     gone = bob("teardown", "--name", "demo", "--yes")
     assert gone.code == 0 and "did not let the lock go" not in gone.err, gone
     state = json.loads(alice("terraform", "--name", "demo", "--", "show", "-json").out or "{}")
@@ -144,7 +97,7 @@ def test_a_hub_lives_in_it_and_its_state_moves_out_and_in(
 def test_who_comes_second_is_told_the_truth_and_a_dead_lock_is_let_go(
     alice: Cli, bob: Cli, kind: str
 ) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     told = bob(*SPAWN)
     assert told.code == 1, told
     if kind == "http":
@@ -162,7 +115,7 @@ def test_who_comes_second_is_told_the_truth_and_a_dead_lock_is_let_go(
                 os.kill(pid, number)
     run.communicate(timeout=20)
     assert all(ended(pid) for pid in dying)
-    (alice.instance("demo") / "go").touch()
+    go_on(alice)
     stale = bob("plan", "--name", "demo")
     assert stale.code == 1, stale
     assert "in use by" in stale.err or "another command has the state" in stale.err
@@ -170,8 +123,8 @@ def test_who_comes_second_is_told_the_truth_and_a_dead_lock_is_let_go(
     assert unlocked.code == 0, unlocked
     assert "let go" in unlocked.err
     assert bob("plan", "--name", "demo").code == 0
-    _spawned(alice, "--recover")
-    assert "nothing to change" in _spawned(bob).err
+    spawned(alice, "--recover")
+    assert "nothing to change" in spawned(bob).err
 
 
 def _lock(cli: Cli) -> Path:

@@ -16,32 +16,20 @@ from postgres import PASSWORD, Postgres
 from barehub.lock import Lock
 from tests.canary import holding
 
+from .team import server, share
 from .working_hub import CANARY, Hub, hub
 
-__all__ = ["hub"]
+__all__ = ["hub", "server"]
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]  # minutes, together
 
-BACKEND = """
-terraform {
-  backend "pg" { schema_name = "demo" }
-}
-"""
 MASTER = "module.provider.terraform_data.master"
 NODE = "module.provider.terraform_data.node"
 
 
 @pytest.fixture
-def server() -> Iterator[Postgres]:
-    server = Postgres()
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def up(hub: Hub, server: Postgres) -> Iterator[Hub]:
-    hub.recipe.write_text(BACKEND + hub.recipe.read_text())
+    share(hub.cli)
     assert hub.cli("vault.set", "environment.PG_CONN_STR", input=server.url).code == 0
     hub.spawn()
     yield hub

@@ -10,7 +10,6 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +23,13 @@ from tests.canary import Watch, holding
 from tests.processes import children, until
 
 from . import slow_cloud
-from .conftest import Cli, Result, unseal
+from .conftest import Cli, unseal
+from .team import PG, SPAWN, at_work, go_on, log, make, second, share, spawned, unshare
 
 pytestmark = pytest.mark.cloud  # minutes, together
 
 TOKEN = "CANARY-shared-token"
-SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
-SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"
 STATES = "select data from demo.states"
-BACKEND = """
-terraform {
-  backend "pg" { schema_name = "demo" }
-}
-"""
-
-
 ROOM = 96  # MiB: what a new cluster is, and as much again
 BLOB = """
 resource "terraform_data" "blob" { input = file("${path.root}/blob") }
@@ -63,71 +54,24 @@ def server(cluster: Postgres) -> Postgres:
 @pytest.fixture
 def sealed(cli: Cli, server: Postgres) -> Cli:
     """An instance whose state is sealed, with the credentials of a backend in the vault."""
-    slow_cloud.make(cli.instance("demo"), SLOW)
-    (cli.instance("demo") / "quick").touch()
-    assert cli("vault.init").code == 0
-    assert cli("vault.set", "variables.api_token", input=TOKEN).code == 0
-    assert cli("vault.set", "environment.PG_CONN_STR", input=server.url).code == 0
+    make(cli, TOKEN, {"PG_CONN_STR": server.url})
     return cli
 
 
 @pytest.fixture
 def alice(sealed: Cli) -> Cli:
-    _share(sealed)
+    share(sealed)
     return sealed
 
 
 @pytest.fixture
 def bob(alice: Cli, tmp_path: Path) -> Cli:
-    """The same on another machine: a clone, and memory, of his own."""
-    root, memory = tmp_path / "bob", tmp_path / "bob-memory"
-    shutil.copytree(alice.root, root)
-    memory.mkdir(mode=0o700)
-    return Cli(root, {**alice.env, "XDG_RUNTIME_DIR": str(memory)})
-
-
-def _share(cli: Cli) -> None:
-    recipe = cli.instance("demo") / "main.tf"
-    recipe.write_text(BACKEND + recipe.read_text())
-
-
-def _unshare(cli: Cli) -> None:
-    recipe = cli.instance("demo") / "main.tf"
-    recipe.write_text(recipe.read_text().replace(BACKEND, ""))
-
-
-def _spawned(cli: Cli, *args: str) -> Result:
-    result = cli(*SPAWN, *args)
-    assert result.code == 8, result  # nothing listens at this recipe's endpoint
-    return result
-
-
-def _at_work(cli: Cli) -> subprocess.Popen[str]:
-    """A spawn whose machine is being made until :func:`_go_on`, and whose address is known."""
-    folder = cli.instance("demo")
-    (folder / "quick").unlink()
-    run = cli.start(*SPAWN)
-    deadline = time.monotonic() + 60
-    while not ((folder / "log").exists() and _journalled(folder, "resource-done")):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return run
-
-
-def _journalled(folder: Path, event: str) -> bool:
-    journal = folder / "journal.jsonl"
-    return journal.exists() and event in journal.read_text()
-
-
-def _go_on(cli: Cli) -> None:
-    (cli.instance("demo") / "go").touch()
+    return second(alice, tmp_path)
 
 
 def _log(*clis: Cli) -> list[str]:
     """What was made, by whomever."""
-    logs = [cli.instance("demo") / "log" for cli in clis]
-    return sorted(line for log in logs if log.exists() for line in log.read_text().split())
+    return sorted(line for cli in clis for line in log(cli))
 
 
 def _there(server: Postgres) -> dict[str, object]:
@@ -139,12 +83,12 @@ def test_a_recipes_own_backend_has_the_state_and_nobody_else_its_password(
     alice: Cli, bob: Cli, server: Postgres, tmp_path: Path
 ) -> None:
     with Watch() as watch:
-        _spawned(alice)
+        spawned(alice)
     assert [a for a in watch.seen if PASSWORD.encode() in a and b"PG_CONN_STR=" not in a] == []
     assert len(_there(server)["resources"]) == 4  # type: ignore[arg-type]
     assert not (alice.instance("demo") / "terraform.tfstate.sops").exists()
     assert (alice.instance("demo") / ".terraform" / "terraform.tfstate").exists()
-    again = _spawned(bob)
+    again = spawned(bob)
     assert "nothing to change" in again.err
     assert "terraform_data.machine" in bob("terraform", "--name", "demo", "--", "state", "list").out
     assert "module.dns.terraform_data.record" in bob("status", "--name", "demo", "--json").out
@@ -163,7 +107,7 @@ def test_a_password_in_the_block_is_refused_before_terraform_stores_it(
 ) -> None:
     recipe = alice.instance("demo") / "main.tf"
     block = f'terraform {{\n  backend "pg" {{\n    conn_str = "{server.url}"\n  }}\n}}\n'
-    recipe.write_text(recipe.read_text().replace(BACKEND, block))
+    recipe.write_text(recipe.read_text().replace(PG, block))
     refused = alice(*SPAWN)
     assert refused.code == 2, refused
     assert "main.tf has a secret in conn_str" in refused.err
@@ -173,7 +117,7 @@ def test_a_password_in_the_block_is_refused_before_terraform_stores_it(
 
 
 def test_a_second_machine_is_told_whom_it_waits_for(alice: Cli, bob: Cli) -> None:
-    first = _at_work(alice)
+    first = at_work(alice)
     told = bob(*SPAWN)
     assert told.code == 1, told
     who = rf"'spawn' of {getpass.getuser()}@{socket.gethostname()} \(process {first.pid}, since "
@@ -184,7 +128,7 @@ def test_a_second_machine_is_told_whom_it_waits_for(alice: Cli, bob: Cli) -> Non
     assert f"kill -INT {first.pid}" in shown.err
     second = bob.start(*SPAWN, "--wait")
     said = until(second, "waiting for")
-    _go_on(alice)
+    go_on(alice)
     first.communicate(timeout=60)
     said += second.communicate(timeout=60)[1]
     assert re.search(f"waiting for {who}", said), said
@@ -203,7 +147,7 @@ def test_of_two_that_begin_at_once_one_makes_everything(alice: Cli, bob: Cli) ->
 
 
 def test_the_lock_outlives_a_killed_run_as_long_as_its_terraform(alice: Cli, bob: Cli) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     run.kill()
     run.communicate(timeout=20)
     told = bob(*SPAWN)
@@ -219,43 +163,43 @@ def test_the_lock_outlives_a_killed_run_as_long_as_its_terraform(alice: Cli, bob
 
 
 def test_a_run_that_lost_its_lock_begins_no_other_stage(alice: Cli, bob: Cli) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     (keeper,) = [pid for pid, name in children(run.pid) if "console" in name]
     os.kill(keeper, signal.SIGKILL)
-    _go_on(alice)
+    go_on(alice)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 5, said
     assert "error: the lock in the pg backend is not ours any more" in said
     assert _log(alice) == ["provider"]
-    assert _spawned(bob) and _log(bob) == ["binderhub", "dns"]
+    assert spawned(bob) and _log(bob) == ["binderhub", "dns"]
 
 
 def test_a_server_that_comes_back_has_forgotten_the_lock_and_the_run_sees_that(
     alice: Cli, bob: Cli, server: Postgres
 ) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     server.kill()
     server.start()
     assert bob("plan", "--name", "demo").code == 0
     time.sleep(SURE_SECONDS)  # so long it would not have asked the server again
-    _go_on(alice)
+    go_on(alice)
     _, said = run.communicate(timeout=100)
     assert run.returncode == 5, said
     assert _log(alice) == ["provider"], said
-    _spawned(alice)
-    assert "nothing to change" in _spawned(bob).err
+    spawned(alice)
+    assert "nothing to change" in spawned(bob).err
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
 
 
 def test_a_server_that_dies_in_an_apply_loses_nothing(
     alice: Cli, bob: Cli, server: Postgres
 ) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     folder = alice.instance("demo")
     # the one place where Terraform can leave what the backend does not take is in memory
     assert (folder / "errored.tfstate").readlink().is_relative_to(os.environ["XDG_RUNTIME_DIR"])
     server.kill()
-    _go_on(alice)
+    go_on(alice)
     _, said = run.communicate(timeout=100)
     try:
         assert run.returncode == 5, said
@@ -267,11 +211,11 @@ def test_a_server_that_dies_in_an_apply_loses_nothing(
         assert dead.code == 5 and "does not answer" in dead.err, dead
     finally:
         server.start()
-    back = _spawned(alice)
+    back = spawned(alice)
     assert "the pg backend took what it had not taken" in back.err
     assert not (folder / "terraform.tfstate.errored.sops").exists()
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
-    assert "nothing to change" in _spawned(bob).err
+    assert "nothing to change" in spawned(bob).err
     for secret in (PASSWORD, TOKEN):
         assert holding(secret, alice.root, bob.root) == []
 
@@ -286,10 +230,10 @@ def test_a_disk_of_the_backend_that_is_full_in_an_apply_loses_nothing(
     module.write_text(module.read_text() + BLOB)
     (folder / "blob").write_text(secrets.token_hex(50_000))
     shutil.copytree(folder, bob.instance("demo"), dirs_exist_ok=True)
-    run = _at_work(alice)
+    run = at_work(alice)
     server.fill()
     try:
-        _go_on(alice)
+        go_on(alice)
         _, said = run.communicate(timeout=100)
         assert run.returncode == 5, said
         assert "No space left on device" in said
@@ -303,11 +247,11 @@ def test_a_disk_of_the_backend_that_is_full_in_an_apply_loses_nothing(
         assert untaken.exists() and not (folder / "errored.tfstate").is_symlink()
     finally:
         server.make_room()
-    back = _spawned(alice)
+    back = spawned(alice)
     assert "the pg backend took what it had not taken" in back.err
     assert not untaken.exists()
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
-    assert "nothing to change" in _spawned(bob).err
+    assert "nothing to change" in spawned(bob).err
     for secret in (PASSWORD, TOKEN):
         assert holding(secret, alice.root, bob.root) == []
 
@@ -315,56 +259,56 @@ def test_a_disk_of_the_backend_that_is_full_in_an_apply_loses_nothing(
 def test_power_that_goes_before_the_backend_was_told_loses_nothing(
     alice: Cli, bob: Cli, server: Postgres
 ) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     folder = alice.instance("demo")
     for pid, _ in Lock(folder / ".lock").keepers():
         os.kill(pid, signal.SIGKILL)
     run.communicate(timeout=20)
     for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
         shutil.rmtree(home)
-    _go_on(alice)
+    go_on(alice)
     refused = alice(*SPAWN)
     assert refused.code == 5, refused
     assert "the backend pg has no state, but these were made" in refused.err
-    said = _spawned(alice, "--recover").err
+    said = spawned(alice, "--recover").err
     assert "imported module.provider.terraform_data.ip" in said
     assert _log(alice) == ["binderhub", "dns", "provider", "provider"]
-    assert "nothing to change" in _spawned(bob).err
+    assert "nothing to change" in spawned(bob).err
 
 
 def test_what_was_half_made_is_replaced_in_the_backend_too(alice: Cli, server: Postgres) -> None:
-    _spawned(alice)
+    spawned(alice)
     machine = "module.provider.terraform_data.machine"
     begun = {"at": time.time(), "event": "resource-start", "address": machine, "action": "create"}
     with (alice.instance("demo") / "journal.jsonl").open("a") as journal:
         journal.write(json.dumps(begun) + "\n")
-    said = _spawned(alice, "--recover").err
+    said = spawned(alice, "--recover").err
     assert f"{machine} was never finished" in said
     assert _log(alice) == ["binderhub", "dns", "provider", "provider"]
-    assert "nothing to change" in _spawned(alice).err
+    assert "nothing to change" in spawned(alice).err
 
 
 def test_terraform_that_a_killed_run_left_goes_on(alice: Cli, bob: Cli, server: Postgres) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     keepers = Lock(alice.instance("demo") / ".lock").keepers()
     run.kill()
     run.communicate(timeout=20)
-    _go_on(alice)
+    go_on(alice)
     deadline = time.monotonic() + 30
     while any(Path("/proc", str(pid)).exists() for pid, _ in keepers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert "was cut off in stage provider" in _spawned(alice).err
-    assert "nothing to change" in _spawned(bob).err
+    assert "was cut off in stage provider" in spawned(alice).err
+    assert "nothing to change" in spawned(bob).err
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
 
 
 def test_a_state_moves_into_a_backend_and_back(sealed: Cli, server: Postgres) -> None:
-    _spawned(sealed)
+    spawned(sealed)
     folder = sealed.instance("demo")
     file, backup = folder / "terraform.tfstate.sops", folder / "terraform.tfstate.backup.sops"
     before = unseal(file)
-    _share(sealed)
+    share(sealed)
     unmoved = sealed(*SPAWN)
     assert unmoved.code == 5 and "hint: invoke state.migrate --name demo" in unmoved.err, unmoved
     for _ in range(2):
@@ -376,14 +320,14 @@ def test_a_state_moves_into_a_backend_and_back(sealed: Cli, server: Postgres) ->
             before[k] for k in ("serial", "lineage", "resources")
         ]
         assert unseal(backup) == before and not file.exists()
-        assert "nothing to change" in _spawned(sealed).err
+        assert "nothing to change" in spawned(sealed).err
         back = sealed("state.migrate", "--name", "demo", "--back")
         assert back.code == 0, back
         assert _there(server)["resources"] == []
         assert unseal(file) == unseal(backup)
         before = unseal(file)
-    _unshare(sealed)
-    assert "nothing to change" in _spawned(sealed).err
+    unshare(sealed)
+    assert "nothing to change" in spawned(sealed).err
     gone = sealed("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
     for secret in (PASSWORD, TOKEN):
@@ -392,14 +336,14 @@ def test_a_state_moves_into_a_backend_and_back(sealed: Cli, server: Postgres) ->
 
 
 def test_nothing_is_moved_over_the_state_of_something_else(sealed: Cli, server: Postgres) -> None:
-    _spawned(sealed)
-    _share(sealed)
+    spawned(sealed)
+    share(sealed)
     assert sealed("state.migrate", "--name", "demo").code == 0
     other = sealed.instance("other")
     slow_cloud.make(other)
     recipe = other / "main.tf"
     assert sealed("spawn", "--name", "other", "--timeout", "1").code == 8
-    recipe.write_text(BACKEND + recipe.read_text())
+    recipe.write_text(PG + recipe.read_text())
     before = _there(server)
     refused = sealed("state.migrate", "--name", "other")
     assert refused.code == 5, refused
@@ -407,7 +351,7 @@ def test_nothing_is_moved_over_the_state_of_something_else(sealed: Cli, server: 
     assert _there(server) == before
     assert (other / "terraform.tfstate.sops").exists()
     assert sealed("state.migrate", "--name", "demo", "--back").code == 0
-    _unshare(sealed)
+    unshare(sealed)
     lost = sealed.instance("demo") / "terraform.tfstate.sops"
     lost.unlink()
     told = sealed(*SPAWN)

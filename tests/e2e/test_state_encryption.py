@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,14 @@ from postgres import Postgres
 from tests.canary import holding
 from tests.cloud.providers import by_opentofu
 
-from . import slow_cloud
 from .conftest import Cli, unseal
+from .team import SPAWN, make, server, share, spawned, unshare
+
+__all__ = ["server"]
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]  # minutes, together
 
 TOKEN = "CANARY-encrypted-token"
-SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
-BACKEND = 'terraform {\n  backend "pg" { schema_name = "demo" }\n}\n'
 OWN = """
 terraform {
   encryption {
@@ -34,22 +33,10 @@ terraform {
 
 
 @pytest.fixture
-def server() -> Iterator[Postgres]:
-    started = Postgres()
-    started.start()
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def ready(cli: Cli, server: Postgres, tmp_path: Path) -> Cli:
+def ready(cli: Cli, server: Postgres) -> Cli:
     """An instance with a backend, and Terraform still."""
-    slow_cloud.make(cli.instance("demo"), "test -e ${path.root}/quick || sleep 4")
-    (cli.instance("demo") / "quick").touch()
-    _share(cli)
-    assert cli("vault.init").code == 0
-    assert cli("vault.set", "variables.api_token", input=TOKEN).code == 0
-    assert cli("vault.set", "environment.PG_CONN_STR", input=server.url).code == 0
+    make(cli, TOKEN, {"PG_CONN_STR": server.url}, "test -e ${path.root}/quick || sleep 4")
+    share(cli)
     return cli
 
 
@@ -57,11 +44,6 @@ def ready(cli: Cli, server: Postgres, tmp_path: Path) -> Cli:
 def tofu(ready: Cli, tmp_path: Path) -> Cli:
     by_opentofu(ready, tmp_path / "bin")
     return ready
-
-
-def _share(cli: Cli) -> None:
-    recipe = cli.instance("demo") / "main.tf"
-    recipe.write_text(BACKEND + recipe.read_text())
 
 
 def _stored(server: Postgres) -> str:
@@ -75,26 +57,20 @@ def _key(cli: Cli) -> str:
     return str(key)
 
 
-def _spawned(cli: Cli) -> str:
-    result = cli(*SPAWN)
-    assert result.code == 8, result  # nothing listens at this recipe's endpoint
-    return result.err
-
-
 def test_who_reads_the_backend_reads_nothing(
     tofu: Cli, server: Postgres, tmp_path: Path, own_home: Path
 ) -> None:
-    said = _spawned(tofu)
+    said = spawned(tofu).err
     assert "made a key for the state, stored encrypted as environment.TF_ENCRYPTION" in said
     assert "encrypted_data" in _stored(server) and TOKEN not in _stored(server)
     key = _key(tofu)
     assert "nobody has the state of demo in pg" in tofu("unlock", "--name", "demo").err
-    again = _spawned(tofu)
+    again = spawned(tofu).err
     assert "nothing to change" in again and "made a key" not in again
     assert _key(tofu) == key
     clone = tmp_path / "clone"
     shutil.copytree(tofu.root, clone, ignore=shutil.ignore_patterns(".terraform"))
-    assert "nothing to change" in _spawned(Cli(clone, tofu.env))
+    assert "nothing to change" in spawned(Cli(clone, tofu.env)).err
     for secret in (key, TOKEN):
         assert secret not in said + again
         assert holding(secret, tofu.root, clone, own_home) == []
@@ -116,10 +92,10 @@ def test_who_reads_the_backend_reads_nothing(
 def test_a_state_from_before_is_read_and_written_encrypted(
     ready: Cli, server: Postgres, tmp_path: Path
 ) -> None:
-    _spawned(ready)
+    spawned(ready)
     assert TOKEN in _stored(server)
     by_opentofu(ready, tmp_path / "bin")
-    assert "made a key for the state" in _spawned(ready)
+    assert "made a key for the state" in spawned(ready).err
     recipe = ready.instance("demo") / "modules" / "dns" / "main.tf"
     recipe.write_text(recipe.read_text().replace("${var.domain} ", "${var.domain}  "))
     assert ready(*SPAWN, "--yes").code == 8
@@ -127,19 +103,20 @@ def test_a_state_from_before_is_read_and_written_encrypted(
 
 
 def test_an_encrypted_state_moves_out_and_in(tofu: Cli, server: Postgres) -> None:
-    _spawned(tofu)
+    spawned(tofu)
     back = tofu("state.migrate", "--name", "demo", "--back")
     assert back.code == 0, back
-    recipe = tofu.instance("demo") / "main.tf"
-    recipe.write_text(recipe.read_text().replace(BACKEND, ""))
-    assert "nothing to change" in _spawned(tofu)  # the key is none of the sealed state's business
+    unshare(tofu)
+    assert (
+        "nothing to change" in spawned(tofu).err
+    )  # the key is none of the sealed state's business
     sealed = tofu.instance("demo") / "terraform.tfstate.sops"
     assert len(unseal(sealed)["resources"]) == 4
-    _share(tofu)
+    share(tofu)
     there = tofu("state.migrate", "--name", "demo")
     assert there.code == 0, there
     assert "encrypted_data" in _stored(server) and TOKEN not in _stored(server)
-    assert "nothing to change" in _spawned(tofu)
+    assert "nothing to change" in spawned(tofu).err
 
 
 def test_what_a_dead_backend_did_not_take_is_sealed_and_given_to_it_encrypted(
@@ -158,7 +135,7 @@ def test_what_a_dead_backend_did_not_take_is_sealed_and_given_to_it_encrypted(
     server.start()
     assert run.returncode == 5 and "the backend did not take the newest state" in said, said
     assert "encrypted_data" in unseal(folder / "terraform.tfstate.errored.sops")
-    assert "the pg backend took what it had not taken" in _spawned(tofu)
+    assert "the pg backend took what it had not taken" in spawned(tofu).err
     assert "encrypted_data" in _stored(server)
     assert (folder / "log").read_text().split() == ["provider", "dns", "binderhub"]
 
@@ -166,10 +143,10 @@ def test_what_a_dead_backend_did_not_take_is_sealed_and_given_to_it_encrypted(
 def test_what_the_recipe_or_the_environment_says_of_it_stands(tofu: Cli, server: Postgres) -> None:
     extra = tofu.instance("demo") / "encryption.tf"
     extra.write_text(OWN)
-    assert "made a key" not in _spawned(tofu)
+    assert "made a key" not in spawned(tofu).err
     assert TOKEN in _stored(server)
     assert "nobody has demo in pg" in tofu("unlock", "--name", "demo").err
     extra.unlink()
     tofu.env["TF_ENCRYPTION"] = OWN.replace("terraform {\n  encryption {", "").replace("}\n}\n", "")
-    assert "made a key" not in _spawned(tofu)
+    assert "made a key" not in spawned(tofu).err
     assert not (tofu.root / "secrets" / "demo.yaml").exists()

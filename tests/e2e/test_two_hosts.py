@@ -5,12 +5,11 @@ They are namespaces of Linux (network, UTS), joined by virtual cables; the file 
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import os
 import re
-import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ from postgres import PASSWORD, Postgres
 from tests.canary import holding
 from tests.processes import until
 
-from . import slow_cloud
-from .conftest import Cli, Result
+from .conftest import Cli
+from .team import SPAWN, at_work, go_on, log, make, second, share
 
 pytestmark = [
     pytest.mark.cloud,
@@ -30,11 +29,8 @@ pytestmark = [
 ]
 
 TOKEN = "CANARY-two-hosts"
-SPAWN = ("spawn", "--name", "demo", "--timeout", "1")
 SERVER = "10.77.0.1"
 HOLD = "hostname $0 && ip link set lo up && echo up && exec sleep infinity"
-SLOW = "test -e ${path.root}/quick || until test -e ${path.root}/go; do sleep 0.1; done"
-BACKEND = 'terraform {\n  backend "pg" { schema_name = "demo" }\n}\n'
 
 
 @dataclass
@@ -106,61 +102,25 @@ def server(hosts: dict[str, Host]) -> Iterator[Postgres]:
 
 @pytest.fixture
 def alice(cli: Cli, hosts: dict[str, Host], server: Postgres) -> There:
-    folder = cli.instance("demo")
-    slow_cloud.make(folder, SLOW)
-    recipe = folder / "main.tf"
-    recipe.write_text(BACKEND + recipe.read_text())
-    assert cli("vault.init").code == 0
-    assert cli("vault.set", "variables.api_token", input=TOKEN).code == 0
-    assert cli("vault.set", "environment.PG_CONN_STR", input=server.url).code == 0
+    make(cli, TOKEN, {"PG_CONN_STR": server.url})
+    share(cli)
     return There(cli.root, cli.env, hosts["alice"])
 
 
 @pytest.fixture
 def bob(alice: There, hosts: dict[str, Host], tmp_path: Path) -> There:
-    root, memory = tmp_path / "bob", tmp_path / "bob-memory"
-    shutil.copytree(alice.root, root)
-    memory.mkdir(mode=0o700)
-    return There(root, {**alice.env, "XDG_RUNTIME_DIR": str(memory)}, hosts["bob"])
-
-
-def _log(cli: Cli) -> list[str]:
-    log = cli.instance("demo") / "log"
-    return log.read_text().split() if log.exists() else []
-
-
-def _at_work(cli: Cli) -> subprocess.Popen[str]:
-    """A spawn whose machine is being made until there is a file ``go``."""
-    run = cli.start(*SPAWN)
-    deadline = time.monotonic() + 60
-    while not _log(cli):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return run
-
-
-def _go_on(cli: Cli) -> None:
-    (cli.instance("demo") / "go").touch()
-
-
-def _spawned(cli: Cli, *args: str) -> Result:
-    result = cli(*SPAWN, *args)
-    assert result.code == 8, result  # nothing listens at this recipe's endpoint
-    return result
+    return dataclasses.replace(second(alice, tmp_path), host=hosts["bob"])
 
 
 @pytest.mark.timeout(300)
 def test_two_hosts_that_race_make_everything_once(alice: There, bob: There) -> None:
-    for cli in (alice, bob):
-        (cli.instance("demo") / "quick").touch()
     for _ in range(2):
-        before = len(_log(alice) + _log(bob))
+        before = len(log(alice) + log(bob))
         runs = [cli.start(*SPAWN, "--wait") for cli in (alice, bob)]
         said = [run.communicate(timeout=100)[1] for run in runs]
         assert [run.returncode for run in runs] == [8, 8], said
         assert sorted("nothing to change" in text for text in said) == [False, True], said
-        assert len(_log(alice) + _log(bob)) == before + 3, said
+        assert len(log(alice) + log(bob)) == before + 3, said
         assert alice("teardown", "--name", "demo", "--yes").code == 0
         (bob.instance("demo") / "journal.jsonl").unlink()  # as git would bring alice's
     for secret in (PASSWORD, TOKEN):
@@ -168,7 +128,7 @@ def test_two_hosts_that_race_make_everything_once(alice: There, bob: There) -> N
 
 
 def test_who_comes_second_is_told_the_host_of_the_first(alice: There, bob: There) -> None:
-    first = _at_work(alice)
+    first = at_work(alice)
     who = rf"'spawn' of {getpass.getuser()}@alice \(process {first.pid}, since [\d:]+\)"
     told = bob(*SPAWN)
     assert told.code == 1, told
@@ -176,18 +136,18 @@ def test_who_comes_second_is_told_the_host_of_the_first(alice: There, bob: There
     assert "hint: if alice is dead: invoke unlock --name demo" in told.err
     second = bob.start(*SPAWN, "--wait")
     said = until(second, "waiting for")
-    _go_on(alice)
+    go_on(alice)
     assert first.communicate(timeout=60) and first.returncode == 8
     said += second.communicate(timeout=60)[1]
     assert re.search(f"waiting for {who}, on another machine", said), said
     assert second.returncode == 8 and "nothing to change" in said, said
-    assert _log(alice) == ["provider", "dns", "binderhub"] and _log(bob) == []
+    assert log(alice) == ["provider", "dns", "binderhub"] and log(bob) == []
 
 
 def test_a_host_whose_cable_is_pulled_keeps_the_lock_until_it_is_cut_off(
     alice: There, bob: There, hosts: dict[str, Host], server: Postgres
 ) -> None:
-    run = _at_work(alice)
+    run = at_work(alice)
     hosts["server"].ip("link", "set", "alice", "down")
     told = bob(*SPAWN)
     assert told.code == 1 and "root@alice" in told.err, told
@@ -202,7 +162,7 @@ def test_a_host_whose_cable_is_pulled_keeps_the_lock_until_it_is_cut_off(
         assert server.query(cut[1].replace("PID", line.split("|")[0])) == "t"
     assert bob("plan", "--name", "demo").code == 0
     hosts["server"].ip("link", "set", "alice", "up")
-    _go_on(alice)
+    go_on(alice)
     _, said = run.communicate(timeout=100)
     assert run.returncode == 5, said
-    assert _log(alice) == ["provider"], "it went on without the lock"
+    assert log(alice) == ["provider"], "it went on without the lock"
