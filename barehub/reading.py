@@ -1,0 +1,170 @@
+"""Reads whole files that others wrote: a repository's, a home folder's, a command line's.
+
+A name in a repository may be a link to ``/dev/zero``, a pipe that no program writes to, or a file
+that does not fit into memory. Only a regular file is read, up to a limit, and what is wrong with it
+is said with its name.
+
+Links stay allowed to recipes, modules, host keys and what a person keeps at home (keys, settings):
+people link those on purpose. The vault's files and ``.sops.yaml`` are no links: git keeps a link's
+target, and not what it leads to, so that the guard would look at another thing than is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import json
+import os
+import shlex
+import stat
+from pathlib import Path
+from typing import Any
+
+from barehub.errors import BarehubError
+
+MIB = 1024 * 1024
+LARGEST = 256 * MIB
+"""Bytes of a file that is kept whole in memory: a state, a plan, a secret."""
+
+SETTINGS = 4 * MIB
+"""Bytes of a file that a person writes: a recipe, settings, a list of keys or of hosts."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+_HANDED = ("/dev/fd/", "/dev/stdin", "/proc/")
+"""Where a shell puts the pipe that it makes of ``<(…)``."""
+
+
+def content(
+    path: Path,
+    error: type[BarehubError],
+    *,
+    shown: str = "",
+    most: int = LARGEST,
+    links: bool = True,
+    pipes: bool = False,
+) -> bytes:
+    """All bytes of the regular file ``path``.
+
+    :param error: the class of what is raised, and with it the exit code.
+    :param shown: the file's name in an error, if not ``path``.
+    :param most: bytes.
+    :param links: whether ``path`` may be a link; a folder above it always may.
+    :param pipes: whether it may be the pipe of a shell's ``<(…)``: a person named it.
+    :raises FileNotFoundError: there is no such file.
+    :raises BarehubError: it is another thing than a regular file, too large, or cannot be read.
+    """
+    shown = shown or str(path)
+    pipes = pipes and str(path).startswith(_HANDED)
+    waits = 0 if pipes else os.O_NONBLOCK
+    nofollow = 0 if links else os.O_NOFOLLOW
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | waits | nofollow)
+        try:
+            _see_kind(os.fstat(fd).st_mode, pipes)
+            found = _all(fd, most)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        problem = "a link to a file that does not exist"
+    except _OtherKind as other:
+        problem = f"{other}, not a file"
+    except OSError as failed:
+        problem = _reason(failed, path, links)
+    except ValueError:  # a null character in the name
+        problem = "not a name that a file can have"
+    else:
+        if len(found) <= most:
+            return found
+        size = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
+        problem = f"larger than {size}"
+    raise error(f"{shown}: {problem}", f"ls -ld {shlex.quote(shown)}")
+
+
+def text(
+    path: Path,
+    error: type[BarehubError],
+    *,
+    shown: str = "",
+    most: int = SETTINGS,
+    links: bool = True,
+    pipes: bool = False,
+) -> str:
+    """As :func:`content`, decoded from UTF-8 with or without a byte order mark.
+
+    :raises BarehubError: it is not UTF-8, too; with its line, and without the byte.
+    """
+    found = content(path, error, shown=shown, most=most, links=links, pipes=pipes)
+    return decoded(found, error, shown or str(path))
+
+
+def decoded(found: bytes, error: type[BarehubError], shown: str) -> str:
+    """``found`` as text, with the line breaks of any system as ``\\n``.
+
+    :raises BarehubError: it is not UTF-8.
+    """
+    found = found.removeprefix(codecs.BOM_UTF8)
+    try:
+        said = found.decode()
+    except UnicodeDecodeError as bad:
+        line = found.count(b"\n", 0, bad.start) + 1
+        raise error(f"{shown} line {line}: not UTF-8", f"file {shlex.quote(shown)}") from None
+    return said.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lenient(path: Path, error: type[BarehubError], *, shown: str = "", most: int = SETTINGS) -> str:
+    """As :func:`text`, with U+FFFD for what is not UTF-8: a file that is only searched."""
+    found = content(path, error, shown=shown, most=most).decode("utf-8-sig", "replace")
+    return found.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def parsed(found: bytes | str, error: type[BarehubError], shown: str) -> Any:
+    """What ``found``, a JSON document (RFC 8259), says.
+
+    :raises BarehubError: it is none, or is nested deeper than Python's parser goes.
+    """
+    try:
+        return json.loads(found)
+    except json.JSONDecodeError as bad:
+        problem = f"{shown} line {bad.lineno}, column {bad.colno}: not JSON"
+    except UnicodeDecodeError:
+        problem = f"{shown}: not UTF-8"
+    except RecursionError:
+        problem = f"{shown}: nested too deeply"
+    except ValueError:  # a number of more digits than Python converts
+        problem = f"{shown}: a number is too long"
+    raise error(problem, f"{shown}   # see there")
+
+
+class _OtherKind(Exception):
+    """What is there instead of a regular file."""
+
+
+def _see_kind(mode: int, pipes: bool) -> None:
+    if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
+        return
+    raise _OtherKind(next((word for is_one, word in _KINDS if is_one(mode)), "something else"))
+
+
+def _all(fd: int, most: int) -> bytes:
+    """All that comes, and a byte more than ``most`` at the most."""
+    found = bytearray()
+    while len(found) <= most and (more := os.read(fd, min(most + 1 - len(found), MIB))):
+        found += more
+    return bytes(found)
+
+
+def _reason(failed: OSError, path: Path, links: bool) -> str:
+    if failed.errno == errno.ELOOP and not links and path.is_symlink():
+        return "a link, not a file"
+    if failed.errno == errno.ENXIO:  # open(2): of a socket
+        return "a socket, not a file"
+    return f"cannot be read: {(failed.strerror or 'failed').lower()}"
