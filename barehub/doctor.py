@@ -17,7 +17,7 @@ from barehub.console import DIM, GREEN, RED, YELLOW, console
 from barehub.errors import BarehubError, ToolError
 from barehub.project import Project
 from barehub.terraform import plugins
-from barehub.vault import identity, policy, sops
+from barehub.vault import git_copy, hooks, identity, policy, sops
 from barehub.vault.identity import keychain
 
 NETWORK = ("github.com", 443)
@@ -97,6 +97,21 @@ def _identity(project: Project) -> Check:
     except BarehubError as error:
         return Check("identity", "warning", error.problem, "invoke vault.init")
     return Check("identity", "ok", f"{found.recipient}, from {found.source}")
+
+
+def _hooks(project: Project) -> Check:
+    try:
+        found = hooks.Hooks(project.root)
+        old, open_to = list(found.outdated()), list(found.changeable())
+    except BarehubError as error:
+        return Check("hooks", "warning", error.problem, error.hints[0])
+    if old:
+        return Check("hooks", "warning", old[0], git_copy.RENEW)
+    if not found.there:
+        return Check("hooks", "warning", "git does not look at the vault here", git_copy.RENEW)
+    if open_to:
+        return Check("hooks", "warning", open_to[0], "read a branch before you check it out")
+    return Check("hooks", "ok", "git looks at the vault, by a copy of this barehub")
 
 
 def _keyring(project: Project) -> Check:
@@ -182,6 +197,7 @@ CHECKS: tuple[Callable[[Project], Check], ...] = (
     _program("uv", "the local recipe needs it", "rm -r .venv && scripts/invoke --list"),
     _program("ssh-agent", "an SSH key in the vault needs it", "apt install openssh-client"),
     _identity,
+    _hooks,
     _keyring,
     _memory,
     _container,

@@ -107,7 +107,12 @@ def check(c: Context, staged: bool = False, json: bool = False) -> None:
     Example: invoke vault.check
     """
     from barehub import overview
+    from barehub.console import console
+    from barehub.vault import git_copy, hooks
 
+    for line in hooks.outdated(project().root):
+        console.warn(line)
+        console.hint(git_copy.RENEW)
     overview.check_vault(project().root, staged=staged, as_json=json)
 
 
@@ -124,37 +129,8 @@ def install_hooks(c: Context, remove: bool = False) -> None:
     for line in hooks.remove() if remove else hooks.install():
         console.say(f"  {line}")
     console.step("git", "is as it was" if remove else "looks at the vault from now on")
-
-
-@verb(positional=["base", "ours", "theirs", "path"])
-def git_merge(
-    c: Context, base: str, ours: str, theirs: str, path: str, virtual: bool = False
-) -> None:
-    """Called by git: merge a secrets file by key.
-
-    Example: invoke vault.git-merge BASE OURS THEIRS secrets/shared.yaml
-    """
-    from barehub.vault import merge_driver
-    from barehub.vault.sops import Sops
-
-    with vault() as store:
-        name = project().relative(Path(path).absolute())
-        sops = Sops(store.root, store.scratch)
-        merge_driver.drive(sops, name, Path(base), Path(ours), Path(theirs), virtual=virtual)
-
-
-@verb(positional=["path"])
-def git_diff(c: Context, path: str) -> None:
-    """Called by git: show a secrets file by key.
-
-    Example: invoke vault.git-diff secrets/shared.yaml
-    """
-    from barehub.console import console
-    from barehub.vault import diff_driver
-    from barehub.vault.sops import Sops
-
-    with vault() as store:
-        console.exact(diff_driver.text(Sops(store.root, store.scratch, ask=False), Path(path)))
+    for line in () if remove else hooks.changeable():
+        console.warn(line)
 
 
 @verb(

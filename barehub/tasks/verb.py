@@ -34,7 +34,7 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
     def decorate(body: Callable[..., None]) -> Task[Any]:
         @functools.wraps(body)
         def run(context: Context, *args: Any, **kwargs: Any) -> None:
-            with _ruled():
+            with ruled(_begin):
                 body(context, *args, **kwargs)
 
         made: Task[Any] = task(**options)(run)
@@ -44,7 +44,8 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
 
 
 @contextmanager
-def _ruled() -> Iterator[None]:
+def ruled(begin: Callable[[], None]) -> Iterator[None]:
+    """Our rules for signals, secrets and errors; ``begin`` is done first under them."""
     # Ctrl-C while modules load: Python may drop a KeyboardInterrupt in there
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from barehub import process
@@ -61,7 +62,7 @@ def _ruled() -> Iterator[None]:
             for number in interruptions.SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             with interruptions.installed():
-                _begin()
+                begin()
                 yield
                 interruptions.check()
         except OSError as error:
@@ -97,11 +98,20 @@ def _begin() -> None:
         run.swept()
 
 
+_root = Path(__file__).resolve().parent.parent.parent
+
+
 def project() -> Project:
-    """The clone that this file is in."""
+    """The clone that this file is in, or the one that git runs a copy of it for."""
     from barehub.project import Project
 
-    return Project(Path(__file__).resolve().parent.parent.parent)
+    return Project(_root)
+
+
+def work_for(root: Path) -> None:
+    """Let the project be ``root``: what git runs is a copy in another place."""
+    global _root
+    _root = root
 
 
 def contained(command: str, given: Mapping[str, Any]) -> None:

@@ -1,19 +1,21 @@
 """Puts the guard and the drivers into a clone of the project: hooks, configuration, attributes.
 
-All that git runs is found from the top of the work tree, where git runs it, so that worktrees and
-moved clones have their own; `scripts/invoke` sets itself up where it is new.
+All that git runs is in git's own folder, found from where git runs it: moved clones have their own,
+and worktrees share it. See :mod:`barehub.vault.git_copy`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from barehub.errors import VaultError
-from barehub.vault import files
+from barehub.errors import ToolError, VaultError
+from barehub.vault import files, git_copy, policy
 from barehub.vault.git import Repository
 
 NAMES = ("pre-commit", "pre-merge-commit")
@@ -29,7 +31,15 @@ ATTRIBUTES = (
 
 SECTIONS = ("merge.barehub", "merge.barehub-base", "diff.barehub")
 
-_RUNS = re.compile(r"^[^#\n]*vault\.check --staged", re.M)
+PROGRAM = f'"$(git rev-parse --git-common-dir)/{git_copy.FOLDER}/{git_copy.RUN}"'
+"""The copy, in a command that git has a shell run."""
+
+LINE = f"{PROGRAM} check || exit 1"
+
+_RUNS = re.compile(rf"^[^#\n]*/{git_copy.FOLDER}/{git_copy.RUN}\b[^#\n]* check\b", re.M)
+_RAN = re.compile(r"^[^#\n]*scripts/invoke[^#\n]* vault\.(check --staged|git-merge)", re.M)
+"""What was set up before there was a copy: it runs what is checked out."""
+
 _OURS = re.compile(r"#!/bin/sh\n# barehub ([0-9a-f]{16}): [^\n]*\n(.*)", re.S)
 
 
@@ -45,14 +55,20 @@ class Hooks:
         self._root, self._top = root, top
         inside = root.resolve().relative_to(top.resolve())
         self._inside = f"{inside.as_posix()}/" if inside.parts else ""
-        self._invoke = shlex.quote(f"{self._inside}scripts/invoke")
+        self._copy = git_copy.Copy(self._common(), top, self._inside)
+
+    def _common(self) -> Path:
+        return self._top / self._git.says("rev-parse", "--git-common-dir", at=self._top)
 
     def install(self) -> list[str]:
         """Set everything up; what was done, and nothing where all is there.
 
         :raises VaultError: somebody else's hook is in the way, and what it lacks.
         """
-        done = list(self._configure())
+        done = []
+        if self._copy.renew(policy.key_services(self._root)):
+            done.append(f"copied this barehub to {self._copy.folder}, from where git runs it")
+        done += self._configure()
         done += self._add_attributes()
         if (self._top / FRAMEWORK).exists():
             self._see_framework()
@@ -72,12 +88,46 @@ class Hooks:
         for name in NAMES:
             path = self._folder() / name
             text = _read(path)
-            if self._is_ours(text):
+            if _is_ours(text):
                 path.unlink()
                 done.append(f"removed the hook {name}")
-            elif _RUNS.search(text):
-                done.append(f"{path} is not ours, and still runs vault.check --staged")
+            elif _RUNS.search(text) or _RAN.search(text):
+                done.append(f"{path} is not ours, and still runs the guard")
+        if self._copy.remove():
+            done.append(f"removed {self._copy.folder}")
         return done
+
+    @property
+    def there(self) -> bool:
+        """Whether any version of us has set git up here."""
+        return bool(self._driver())
+
+    def _driver(self) -> str:
+        return self._git.says("config", "--local", "--get", "merge.barehub.driver")
+
+    def outdated(self) -> Iterator[str]:
+        """What is not as :meth:`install` would leave it, in words; nothing where it never was."""
+        if not (driver := self._driver()):
+            return
+        texts = [driver, *(_read(self._folder() / name) for name in NAMES)]
+        if (self._top / FRAMEWORK).exists():
+            texts.append(_read(self._top / FRAMEWORK))
+        if any(map(_RAN.search, texts)):
+            yield "git runs what a branch has checked out, as an older barehub set it up"
+        elif not self._copy.version:
+            yield f"what git runs is missing: {self._copy.program}"
+        elif self._copy.version != git_copy.version(self._root):
+            yield "git runs another version of barehub than the one that is checked out"
+
+    def changeable(self) -> Iterator[str]:
+        """What a branch can change of what git runs, and we cannot prevent."""
+        folder = Path(os.path.realpath(self._folder()))
+        private = Path(os.path.realpath(self._common()))
+        top = os.path.realpath(self._top)
+        if folder.is_relative_to(top) and not folder.is_relative_to(private):
+            yield f"git's hooks are in the work tree, in {folder}: a branch can change them"
+        if (self._top / FRAMEWORK).exists():
+            yield f"{FRAMEWORK} is in the work tree: a branch can change what it runs"
 
     def _configure(self) -> Iterator[str]:
         for key, value in self._settings().items():
@@ -90,16 +140,15 @@ class Hooks:
         # sees no marks would take ours for the merged file
         ordinary = "git merge-file -q -L ours -L base -L theirs %A %O %B"
         answer = f"case $? in 0) exit 0 ;; 4) exit 1 ;; esac; {ordinary}"
-        merge = f"{self._invoke} vault.git-merge %O %A %B %P"
-        ready = f"test -x {shlex.quote(f'{self._inside}.venv/bin/invoke')}"
-        diff = f'{self._invoke} vault.git-diff "$1" 2>/dev/null'
+        merge = f"{PROGRAM} merge %O %A %B %P"
+        diff = f'{PROGRAM} diff "$1" 2>/dev/null'
         return {
             "merge.barehub.name": "secrets files, by key",
             "merge.barehub.driver": f"{merge}; {answer}",
             "merge.barehub.recursive": "barehub-base",
             "merge.barehub-base.name": "secrets files, by key, as a base for another merge",
             "merge.barehub-base.driver": f"{merge} --virtual; {answer}",
-            "diff.barehub.textconv": f'f() {{ {ready} && {diff} || cat "$1"; }}; f',
+            "diff.barehub.textconv": f'f() {{ {diff} || command -p cat "$1"; }}; f',
         }
 
     def _add_attributes(self) -> Iterator[str]:
@@ -143,16 +192,22 @@ class Hooks:
                 f"git looks for its hooks in {folder}, which is no folder",
                 "git config --show-origin core.hooksPath",
             )
-        return folder
+        # husky (https://typicode.github.io/husky) makes the hooks in "_", which run those beside it
+        return folder.parent if folder.parts[-2:] == (".husky", "_") else folder
 
     def _add_hook(self, name: str) -> Iterator[str]:
         path = self._folder() / name
         text, wanted = _read(path), self._hook()
-        if text and not self._is_ours(text):
+        if text and not _is_ours(text):
+            if old := _RAN.search(text):
+                raise VaultError(
+                    f"{path} is another hook, and runs what a branch has checked out",
+                    f"replace its line {old[0].strip()!r} by: {LINE}",
+                )
             if not _RUNS.search(text):
                 raise VaultError(
                     f"{path} is another hook, and does not look at the vault",
-                    f"add this line to it: {self._line()}",
+                    f"add this line to it: {LINE}",
                 )
             return
         if text != wanted:
@@ -163,25 +218,29 @@ class Hooks:
 
     def _hook(self) -> str:
         there = shlex.quote(f"{self._inside}barehub/vault/guard.py")
-        rest = f"test -f {there} || exit 0\n{self._line()}\n"
-        about = "git gets no secret but encrypted; see invoke vault.install-hooks"
+        # other repositories have these hooks as well where core.hooksPath is in ~/.gitconfig
+        rest = f"""\
+if ! test -x {PROGRAM}; then
+    test -f {there} || exit 0
+    echo "error: git has no copy of barehub to look at the vault with" >&2
+    echo "hint: {git_copy.RENEW}" >&2
+    exit 1
+fi
+{LINE}
+"""
+        about = f"git gets no secret but encrypted; see {git_copy.RENEW}"
         return f"#!/bin/sh\n# barehub {_sum(rest)}: {about}\n{rest}"
 
-    def _line(self) -> str:
-        return f"{self._invoke} vault.check --staged || exit 1"
-
-    def _is_ours(self, text: str) -> bool:
-        """Whether a hook is as some version of us wrote it for this project."""
-        found = _OURS.fullmatch(text)
-        return found is not None and _sum(found[2]) == found[1] and self._invoke in found[2]
-
     def _see_framework(self) -> None:
-        if _RUNS.search(_read(self._top / FRAMEWORK)):
+        text = _read(self._top / FRAMEWORK)
+        old = _RAN.search(text)
+        if _RUNS.search(text) and not old:
             return
-        entry = f"{self._inside}scripts/invoke vault.check --staged"
+        lacks = "runs what a branch has checked out" if old else "does not look at the vault"
+        entry = json.dumps(shlex.join(["sh", "-c", f"{PROGRAM} check"]))
         raise VaultError(
-            f"{FRAMEWORK} does not look at the vault; all else is set up",
-            f"add to the repos in {FRAMEWORK}:\n"
+            f"{FRAMEWORK} {lacks}; all else is set up",
+            f"{'replace' if old else 'add'} in the repos of {FRAMEWORK}:\n"
             "  - repo: local\n"
             "    hooks:\n"
             "      - id: barehub\n"
@@ -192,6 +251,20 @@ class Hooks:
             "        always_run: true\n"
             "        pass_filenames: false",
         )
+
+
+def outdated(root: Path) -> list[str]:
+    """What is not as it should be of what git runs in ``root``; nothing outside of git."""
+    try:
+        return list(Hooks(root).outdated())
+    except (VaultError, ToolError):
+        return []
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a hook is as some version of us wrote it."""
+    found = _OURS.fullmatch(text)
+    return found is not None and _sum(found[2]) == found[1]
 
 
 def _sum(text: str) -> str:

@@ -182,7 +182,7 @@ def test_a_key_that_the_vault_cannot_have(ready: Cli) -> None:
         f"vault.{verb}"
         for verb in ("add-recipient", "remove-recipient", "install-hooks", "cat", "encrypt")
     ]
-    + ["vault.import-git-crypt", "vault.git-merge", "vault.git-diff"],
+    + ["vault.import-git-crypt"],
 )
 def test_every_task_has_help_with_an_example(cli: Cli, task: str) -> None:
     result = cli(task, "--help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -166,6 +167,7 @@ def test_installing_twice_changes_nothing_and_removing_leaves_nothing(
     assert files(clone) == installed != before
     assert clone.task("vault.install-hooks", "--remove").code == 0
     assert files(clone) == before
+    assert not (clone.top / ".git/barehub").exists()
     assert clone.task("vault.install-hooks", "--remove").code == 0
 
 
@@ -190,7 +192,7 @@ def hook(clone: Clone, name: str = "pre-commit") -> Path:
 
 
 def test_another_hook_is_not_overwritten(inside: Clone) -> None:
-    theirs = "#!/bin/sh\n# vault.check --staged comes here\necho mine\n"
+    theirs = "#!/bin/sh\n# /barehub/run check comes here\necho mine\n"
     hook(inside).write_text(theirs)
     with pytest.raises(VaultError, match="is another hook") as caught:
         Hooks(inside.root).install()
@@ -238,6 +240,72 @@ def test_hooks_in_another_place(clone: Clone, tmp_path: Path, place: str) -> Non
         Hooks(clone.root).install()
 
 
+def test_hooks_in_the_work_tree_are_told_and_run_the_copy(clone: Clone) -> None:
+    """As husky has them: a branch can change those, and we cannot prevent it."""
+    clone.git("config", "core.hooksPath", ".husky/_")
+    (clone.root / ".husky/_").mkdir(parents=True)
+    runs = '#!/bin/sh\nexec sh -e ".husky/$(basename "$0")" "$@"\n'
+    for name in ("pre-commit", "pre-merge-commit"):
+        (clone.root / ".husky/_" / name).write_text(runs)
+        (clone.root / ".husky/_" / name).chmod(0o755)
+    said = clone.task("vault.install-hooks")
+    assert "made the hook pre-commit" in said.err
+    assert "warning: git's hooks are in the work tree" in said.err
+    assert "a branch can change them" in clone.task("doctor").out
+    assert (clone.root / ".husky/pre-commit").exists()
+    (clone.root / PLAIN).write_text(f"token: {CANARY}\n")
+    clone.git("add", PLAIN)
+    refused(clone)
+
+
+def test_hooks_for_all_repositories_stop_no_other(clone: Clone, tmp_path: Path) -> None:
+    """With core.hooksPath in a person's own configuration."""
+    clone.git("config", "core.hooksPath", str(tmp_path / "hooks"))
+    Hooks(clone.root).install()
+    other = Clone(tmp_path / "other", clone.env)
+    other.top.mkdir()
+    other.git("init", "-q")
+    other.git("config", "core.hooksPath", str(tmp_path / "hooks"))
+    other.git("commit", "-q", "--allow-empty", "-m", "x")
+    shutil.rmtree(clone.top / ".git/barehub")
+    said = clone.run("git", "commit", "-q", "--allow-empty", "-m", "x")
+    assert said.code == 1 and "hint: invoke vault.install-hooks" in said.err, said
+
+
+def test_an_old_line_in_another_hook_is_told(clone: Clone) -> None:
+    hook(clone).write_text("#!/bin/sh\nscripts/invoke vault.check --staged || exit 1\n")
+    with pytest.raises(VaultError, match="runs what a branch has checked out") as caught:
+        Hooks(clone.root).install()
+    line = caught.value.hints[0].partition(" by: ")[2]
+    hook(clone).write_text(f"#!/bin/sh\n{line}\n")
+    assert Hooks(clone.root).install() == []
+
+
+@pytest.mark.parametrize("kind", ["submodule", "bare"])
+def test_where_git_keeps_its_folder_elsewhere(clone: Clone, tmp_path: Path, kind: str) -> None:
+    """A submodule's is in the one around it; worktrees of a bare repository share that."""
+    if kind == "submodule":
+        around = Clone(tmp_path / "around", {**clone.env, "GIT_ALLOW_PROTOCOL": "file"})
+        around.top.mkdir()
+        around.git("init", "-q")
+        around.git("submodule", "--quiet", "add", str(clone.top), "sub")
+        top = around.top / "sub"
+    else:
+        clone.git("clone", "-q", "--bare", str(clone.top), str(tmp_path / "bare.git"))
+        clone.git("worktree", "add", "-q", str(tmp_path / "tree"), at=tmp_path / "bare.git")
+        top = tmp_path / "tree"
+    other = Clone(top, clone.env)
+    assert "made the hook pre-commit" in Hooks(other.root).install()
+    assert not list(top.rglob("start.py"))
+    (other.root / PLAIN).write_text(f"token: {CANARY}\n")
+    other.git("add", PLAIN)
+    refused(other)
+    other.git("rm", "-q", "--cached", PLAIN)
+    assert "+variables" in other.git("log", "-p") or "+reader" in other.git("log", "-p")
+    assert Hooks(other.root).remove()
+    assert not (top / other.git("rev-parse", "--git-common-dir").strip() / "barehub").exists()
+
+
 def test_with_the_pre_commit_framework(clone: Clone) -> None:
     Hooks(clone.root).remove()
     config = clone.top / ".pre-commit-config.yaml"
@@ -245,13 +313,15 @@ def test_with_the_pre_commit_framework(clone: Clone) -> None:
     with pytest.raises(VaultError, match="does not look at the vault") as caught:
         Hooks(clone.root).install()
     assert not hook(clone).exists()
-    assert "vault.git-merge" in clone.git("config", "merge.barehub.driver")
+    assert "/barehub/run" in clone.git("config", "merge.barehub.driver")
     with config.open("a") as file:
         file.write(caught.value.hints[0].partition("\n")[2] + "\n")
     import yaml
 
     (repo,) = yaml.safe_load(config.read_text())["repos"]
-    assert repo["hooks"][0]["entry"] == "scripts/invoke vault.check --staged"
+    entry = shlex.split(repo["hooks"][0]["entry"])
+    assert entry[:2] == ["sh", "-c"] and "/barehub/run" in entry[2]
+    assert clone.run(*entry).code == 0
     assert Hooks(clone.root).install() == []
 
 
