@@ -176,8 +176,9 @@ def _libraries() -> Iterator[tuple[Path, str]]:
         try:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # for another system, or an extra of it
-        wanted += [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in found.requires or ()]
+            continue  # for another system
+        needed = [one for one in found.requires or () if "extra ==" not in one]
+        wanted += [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in needed]
         for file in found.files or ():
             if ".." in file.parts or file.suffix == ".pth":
                 continue
