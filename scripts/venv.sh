@@ -5,6 +5,9 @@
 # .venv is ready when it holds a copy of the very lock file that it was made from, and the path that it was
 # made in (its programs name that path, so a moved or copied clone needs a new one). Both are written last.
 
+# Others write nothing that is made here, whatever umask we were given; a stricter one stays.
+umask "$(printf '%03o' $(($(umask) | 0022)))"
+
 venv=${root:?}/.venv
 
 # What sets things up has no business with the vault's key.

@@ -76,6 +76,12 @@ def version(root: Path) -> str:
     return sum.hexdigest()[:16]
 
 
+def make_executable(path: Path) -> None:
+    """Let those run it who may read it."""
+    mode = path.stat().st_mode
+    path.chmod(mode | (mode & 0o444) >> 2)
+
+
 def source() -> Path:
     """The project that this very package is of."""
     return Path(__file__).resolve().parent.parent.parent
@@ -117,7 +123,7 @@ class Copy:
         try:
             self._fill(there)
             files.replace(self.program, text.encode(), str(self.program))
-            self.program.chmod(0o755)
+            make_executable(self.program)
             for old in self.folder.iterdir():
                 if old.is_dir() and old != there:
                     shutil.rmtree(old, ignore_errors=True)

@@ -214,7 +214,7 @@ class Hooks:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.replace(path, wanted.encode(), str(path))
             yield f"{'renewed' if text else 'made'} the hook {name}"
-        path.chmod(0o755)
+        git_copy.make_executable(path)
 
     def _hook(self) -> str:
         there = shlex.quote(f"{self._inside}barehub/vault/guard.py")
