@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from barehub.migration.shell_words import (
     BACKSLASH,
+    LITERAL,
     NAME,
     QUOTED,
     NotShell,
@@ -28,7 +29,7 @@ _EXPORT = re.compile(rf"^[ \t]*export[ \t]+{NAME}=", re.M)
 
 _DOTENV = re.compile(
     r"""[ \t]*+(?:export[ \t]++)?([A-Za-z_][\w.-]*+)[ \t]*+=[ \t]*+
-        ((?:[^\s"'`$\\;\#][^ \t\n"'`$\\;]*+(?:[ \t]++[^ \t\n"'`$\\;\#][^ \t\n"'`$\\;]*+)*+)?+)
+        ((?:[^\s"'`$\\;\#][^\s"'`$\\;]*+(?:[ \t]++[^\s"'`$\\;\#][^\s"'`$\\;]*+)*+)?+)
         [ \t]*+(?:(?<=[ \t])\#[^\n]*+)?+(?=\n|\Z)""",
     re.X,
 )
@@ -345,4 +346,6 @@ def _tested(condition: list[Word]) -> str:
 def _ambiguous(word: Word) -> bool:
     """Whether the readers of dotenv files and shells differ on it."""
     quoted = QUOTED in word.forms and len({*word.forms}) > 1
-    return quoted or BACKSLASH in word.forms
+    bare = (text for text, form in zip(word.pieces, word.forms, strict=True) if form == LITERAL)
+    blank = any(isinstance(text, str) and any(map(str.isspace, text)) for text in bare)
+    return quoted or blank or BACKSLASH in word.forms

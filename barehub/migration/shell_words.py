@@ -12,8 +12,11 @@ _ASSIGNMENT = re.compile(rf"({NAME})\+?=")
 _OPERATOR = re.compile(r"&&|\|\||;;|<<<|<<-?|>>|[;&|<>()\n]")
 _REFERENCE = re.compile(rf"\$(?:({NAME})|\{{({NAME})\}})")
 _SPECIAL = re.compile(r"\$[0-9@*#?$!-]")
-_PLAIN = re.compile(r"[^\s\"'`$\\;&|<>()~:]+|:(?!~)|~")
+_PLAIN = re.compile(r"[^ \t\n\"'`$\\;&|<>()~:]+|:(?!~)|~")
 _ESCAPED_IN_QUOTES = '$`"\\\n'
+
+_BLANKS = " \t"
+"""What bash and dash take for blanks: no-break spaces, form feeds and carriage returns are not."""
 
 LITERAL, QUOTED, BACKSLASH = "l", "q", "b"
 """How a piece of a word is written: as it is, in one pair of quotes, with a backslash that dialects
@@ -77,9 +80,9 @@ class Words:
 
     def __iter__(self) -> Iterator[Word | Operator]:
         """:raises NotShell: a quote or a bracket is not closed."""
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if char in " \t\r":
+        while (start := self.at) < len(self.text):
+            char = self.text[start]
+            if char in _BLANKS:
                 self.at += 1
             elif self.text.startswith("\\\n", self.at):
                 self.at += 2
@@ -95,7 +98,9 @@ class Words:
                     self._pass_documents()
                 yield Operator(found[0], line)
             else:
-                yield self._word()
+                word = self._word()
+                assert self.at > start, "a word has characters"
+                yield word
 
     @property
     def line(self) -> int:
@@ -112,12 +117,13 @@ class Words:
                 self._pass_brackets("(", ")")
                 word.add(Unknown())
         start = self.at
-        while self.at < len(self.text) and not self._ends():
-            self._piece(word, first=self.at == start)
+        while (here := self.at) < len(self.text) and not self._ends():
+            self._piece(word, first=here == start)
+            assert self.at > here, "a piece has characters"
         return word
 
     def _ends(self) -> bool:
-        return self.text[self.at].isspace() or bool(_OPERATOR.match(self.text, self.at))
+        return self.text[self.at] in _BLANKS or bool(_OPERATOR.match(self.text, self.at))
 
     def _piece(self, word: Word, *, first: bool) -> None:
         char = self.text[self.at]

@@ -107,8 +107,8 @@ def test_a_new_recipe_and_what_git_runs(cli: Cli, tmp_path: Path, umask: str) ->
     assert stat.S_IMODE(hook.stat().st_mode) == (0o755 if wide else 0o700)
     copied = clone.top / ".git/barehub"
     assert stat.S_IMODE(copied.stat().st_mode) == 0o700
-    subprocess.run(["sh", "-c", f"umask {umask}; git commit -q --allow-empty -m x"], cwd=clone.root, check=True,
-                   env=clone.env)  # fmt: skip
+    commit = f"umask {umask}; git commit -q --allow-empty -m x"
+    subprocess.run(["sh", "-c", commit], cwd=clone.root, check=True, env=clone.env)
     assert [p for p in copied.rglob("*") if p.lstat().st_mode & OTHERS_WRITE and p.is_dir()] == []
 
 

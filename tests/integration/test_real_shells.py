@@ -28,6 +28,13 @@ TEXTS = [
     "%",
     "$",
     "^",
+    "a\u00a0b",
+    "\f",
+    "\v",
+    "\r",
+    "\u2003x",
+    "\u3000",
+    "\x85",
 ]
 SINGLE = ["", "q q", "$A", "\\n", '"', "`x`", "a\nb", "#"]
 DOUBLE = ["", "q q", "$A", "${B}x", "\\n", '\\"', "\\$A", "\\`", "a\\\nb", "it's", "a$", "\\\\"]
@@ -43,7 +50,7 @@ OTHERS = [
     "$1",
     '"$(echo hi)"',
 ]
-ENDS = ["\n", " ; ", " && ", "\n", " # c\n"]
+ENDS = ["\n", " ; ", " && ", "\n", " # c\n", "\t\n", "\f\n", "\u00a0#c\n"]
 
 
 class Author:
@@ -94,11 +101,11 @@ class Author:
         )
 
 
-def exported(program: str, script: str) -> dict[str, str] | None:
+def exported(program: str, script: str, locale: str) -> dict[str, str] | None:
     """The environment that ``script`` leaves; None when the shell finds fault with it."""
     done = subprocess.run(
         [program, "-c", 'eval "$0"; exec env -0', script],
-        env={"HOME": "/home/x", "PATH": "/usr/bin:/bin"},
+        env={"HOME": "/home/x", "PATH": "/usr/bin:/bin", "LC_ALL": locale},
         capture_output=True,
     )
     if done.returncode or done.stderr:
@@ -107,8 +114,9 @@ def exported(program: str, script: str) -> dict[str, str] | None:
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 @pytest.mark.parametrize("program", ["sh", "bash"])
-def test_real_shells_agree(program: str) -> None:
+def test_real_shells_agree(program: str, locale: str) -> None:
     if not shutil.which(program):
         pytest.skip(f"there is no {program}")
     seed = random.randrange(2**32)
@@ -120,7 +128,7 @@ def test_real_shells_agree(program: str) -> None:
             ours = shell.read(script)
         except shell.NotShell:
             continue
-        theirs = exported(program, script)
+        theirs = exported(program, script, locale)
         if theirs is None:
             continue
         told = f"seed {seed}\n{script}"

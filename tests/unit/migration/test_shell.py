@@ -175,3 +175,14 @@ def test_a_long_document_is_passed_over_in_no_time() -> None:
     started = time.process_time()
     assert shell.read("cat <<E\n" + "x\n" * 200_000 + "E\nexport A=b\n").values == {"A": "b"}
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("letter", ["\u00a0", "\f", "\v", "\r", "\x1c", "\x85", "\u2028", "\u3000"])
+@pytest.mark.parametrize("dotenv", [False, True])
+def test_what_is_no_blank_to_a_shell_is_a_letter(letter: str, dotenv: bool) -> None:
+    """As it is copied from a web page; once it was read for ever."""
+    text = f"export A=x{letter}y\nexport{letter}B=2\nexport C='q{letter}'\n{letter}\nexport D=4"
+    found = shell.read(text, dotenv=dotenv)
+    assert found.values["C"] == f"q{letter}" and found.values["D"] == "4"
+    assert found.values.get("A") == (None if dotenv else f"x{letter}y")
+    assert "B" not in found.values and (dotenv or found.more)
