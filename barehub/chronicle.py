@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 
 from barehub.console import console
-from barehub.ledger import Event
+from barehub.journal_schema import Event
 from barehub.project import Instance
 
 WORDS = {
@@ -48,7 +48,7 @@ def show(instance: Instance, *, whole: bool, as_json: bool) -> None:
     if as_json:
         console.out(json.dumps(events, indent=2))
         return
-    open_ended = set(instance.journal.ledger().begun)
+    open_ended = list(instance.journal.ledger().begun)
     rows = [
         (_at(event), _word(event), _about(event))
         for event in events
@@ -61,7 +61,7 @@ def show(instance: Instance, *, whole: bool, as_json: bool) -> None:
 
 
 def _at(event: Event) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.get("at", 0)))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["at"]))
 
 
 def _word(event: Event) -> str:

@@ -96,7 +96,7 @@ def ways(instance: Instance, edit: Edit) -> list[str]:
 def _way_back(instance: Instance, edit: Edit) -> str:
     try:
         value = str(json.loads(edit.was))
-    except ValueError:  # hidden: the vault has the same word
+    except (ValueError, RecursionError):  # hidden (the vault has the same word), or no value
         return f"set {edit.argument} in {instance.recipe} as it was, to take it back"
     return f"{typed(edit.command, instance.name, value)}   takes it back"
 

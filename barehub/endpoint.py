@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from barehub.console import console
 from barehub.errors import BarehubError, CheckFailed, NotReadyError, RecipeError
-from barehub.ledger import Event
+from barehub.journal_schema import Event
 from barehub.project import Instance
 from barehub.verify import Report, Target, parse, wait
 
@@ -39,8 +39,8 @@ def record_endpoint(run: Run) -> None:
         )
     facts = {name: told.get(f"binderhub_{name}") for name in FACTS}
     facts["connect_to"] = facts["connect_to"] or told.get("provider_public_ip")
-    facts = {name: value for name, value in facts.items() if value}
-    facts["url"] = url
+    facts = {name: str(value) for name, value in facts.items() if value}
+    facts["url"] = str(url)
     last = run.instance.journal.last("endpoint") or {}
     if {k: v for k, v in last.items() if k not in ("at", "event")} != facts:
         run.instance.journal.add("endpoint", **facts)
@@ -101,7 +101,7 @@ def target_of(instance: Instance) -> Target:
     ca_file = instance.folder / event["ca_file"] if "ca_file" in event else None
     if ca_file and not ca_file.exists():
         raise CheckFailed(
-            f"{instance.name} has lost {ca_file.relative_to(instance.folder)}, by no doing of ours",
+            f"{instance.name} has lost {event['ca_file']}, by no doing of ours",
             f"invoke teardown --name {instance.name}, then spawn it again",
         )
     goal = parse(

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Any
 
 from barehub.console import console
 from barehub.errors import BarehubError
-from barehub.ledger import Event, Ledger
+from barehub.journal_schema import Event, Malformed, parse
+from barehub.ledger import Ledger
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes of a journal that are read: some 200,000 events."""
+
+_WARNED: set[Path] = set()
+"""Journals with malformed lines that this command has warned of."""
 
 FREE_TEXT = {"problem", "id", "was", "now"}
 """Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
@@ -34,7 +42,8 @@ class Journal:
         :raises BarehubError: it cannot be written.
         """
         for name in FREE_TEXT & facts.keys():
-            facts[name] = console.redact(str(facts[name]))
+            # a file's name in a problem need not be UTF-8
+            facts[name] = console.redact(str(facts[name])).encode(errors="replace").decode()
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
         try:
             self._append(line)
@@ -52,7 +61,7 @@ class Journal:
         self.add(f"resource-{kind}", address=address, action=action, **facts)
 
     def _append(self, line: str) -> None:
-        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        fd = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
@@ -61,13 +70,64 @@ class Journal:
         finally:
             os.close(fd)
 
-    def events(self) -> list[Event]:
-        """All events, oldest first; a line torn by a crash is passed over."""
+    def _open(self, flags: int) -> int:
+        """Open the journal, which may be anything: git and other people bring it.
+
+        :returns: a descriptor of a regular file.
+        :raises BarehubError: it is a link, a folder, a device or a pipe.
+        """
         try:
-            lines = self.path.read_text(errors="replace").splitlines()
+            fd = os.open(self.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd
+            os.close(fd)
+        except OSError:
+            if not (self.path.is_symlink() or self.path.is_dir()):
+                raise
+        raise BarehubError(f"{self.path} is not a regular file", f"ls -l {self.path}")
+
+    def _read(self) -> bytes:
+        """:raises BarehubError: it is not a regular file, is too large or cannot be read."""
+        try:
+            fd = self._open(os.O_RDONLY)
+            with open(fd, "rb") as file:
+                content = file.read(LARGEST + 1)
         except FileNotFoundError:
-            return []
-        return [event for line in lines if (event := _parse(line))]
+            return b""
+        except OSError as error:
+            reason = (error.strerror or "failed").lower()
+            raise BarehubError(
+                f"{self.path} cannot be read: {reason}", f"ls -l {self.path}"
+            ) from None
+        if len(content) > LARGEST:
+            raise BarehubError(
+                f"{self.path} is larger than {LARGEST >> 20} MiB",
+                f"ls -l {self.path}   # events before the last 'gone' may be removed",
+            )
+        return content
+
+    def events(self) -> list[Event]:
+        """All events, oldest first.
+
+        What is not an event is ignored, with one warning a command that names the first such line.
+
+        :raises BarehubError: the file is not a regular one, is too large or cannot be read.
+        """
+        events: list[Event] = []
+        malformed: list[str] = []
+        for number, line in enumerate(self._read().split(b"\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                events.append(parse(line))
+            except Malformed as error:
+                malformed.append(f"{self.path}, line {number}: {error}")
+        if malformed and self.path not in _WARNED:
+            _WARNED.add(self.path)
+            more = f", and {len(malformed) - 1} more like it" if malformed[1:] else ""
+            console.warn(f"{malformed[0]}{more}; ignored")
+            console.hint(f"git log -p {self.path}   shows who wrote it")
+        return events
 
     def life(self) -> list[Event]:
         """The events since the last finished teardown."""
@@ -113,11 +173,3 @@ class Journal:
         wanted = facts.items()
         newest = reversed(self.life())
         return next((e for e in newest if e["event"] in kinds and wanted <= e.items()), None)
-
-
-def _parse(line: str) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None

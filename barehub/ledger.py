@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-Event = dict[str, Any]
+from barehub.journal_schema import Event
 
 HEARD_OUT = ("stage-done", "failed", "replayed", "up", "stopped")
 """Events before which all that Terraform said of a stage was read."""

@@ -74,5 +74,5 @@ def _answers(address: str) -> bool:
     try:
         with socket.create_connection((host, int(port)), timeout=2):
             return True
-    except OSError:
+    except (OSError, ValueError, OverflowError):  # also what is no host and port
         return False

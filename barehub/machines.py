@@ -29,7 +29,7 @@ def record(run: Run) -> None:
     """
     told = run.state.outputs()
     found = {fact: told.get(f"barehub_provider_{name}") for fact, name in FACTS.items()}
-    facts = {fact: value for fact, value in found.items() if value}
+    facts: dict[str, Any] = {fact: str(value) for fact, value in found.items() if value}
     if "address" not in facts:
         return
     nodes = told.get("barehub_provider_nodes")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from barehub.console import console
-from barehub.errors import UsageError, VaultError
+from barehub.errors import BarehubError, UsageError, VaultError
 from barehub.lock import Lock
 from barehub.project import Instance
 from barehub.vault import guard
@@ -23,7 +23,7 @@ MASK = "********"
 
 def show(instances: Sequence[Instance], *, as_json: bool) -> None:
     """The instances, one a line, or as a JSON list."""
-    rows = [describe(instance) for instance in instances]
+    rows = [_row(instance) for instance in instances]
     if as_json:
         console.out(json.dumps(rows, indent=2))
     elif rows:
@@ -32,6 +32,15 @@ def show(instances: Sequence[Instance], *, as_json: bool) -> None:
     else:
         console.say("there are no instances")
         console.hint("invoke spawn --name demo --recipe local")
+
+
+def _row(instance: Instance) -> dict[str, Any]:
+    """Describe an instance; one whose journal cannot be read is ``unreadable``."""
+    try:
+        return describe(instance)
+    except BarehubError as error:
+        console.warn(error.problem)
+        return {"name": instance.name, "state": "unreadable", "endpoint": None, "since": None}
 
 
 def describe(instance: Instance) -> dict[str, Any]:
