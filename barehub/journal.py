@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from barehub.console import console
+from barehub.disclosure import hidden_keys, id_is_public
 from barehub.errors import BarehubError
 from barehub.journal_schema import Event, Malformed, parse
 from barehub.ledger import Ledger
@@ -23,7 +24,7 @@ LARGEST = 32 * 1024 * 1024
 _WARNED: set[Path] = set()
 """Journals with malformed lines that this command has warned of."""
 
-FREE_TEXT = {"problem", "id", "was", "now"}
+FREE_TEXT = {"problem", "was", "now"}
 """Facts that others word, and that may hold a secret; the rest are names that must stay whole."""
 
 UNTOLD = ("read", "noop")
@@ -35,6 +36,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.redact = console.redact
+        """Takes secrets out of free text and out of keys of ``for_each``."""
 
     def add(self, event: str, **facts: Any) -> None:
         """Append one event and see it onto the disk (fsync) before going on.
@@ -43,7 +46,13 @@ class Journal:
         """
         for name in FREE_TEXT & facts.keys():
             # a file's name in a problem need not be UTF-8
-            facts[name] = console.redact(str(facts[name])).encode(errors="replace").decode()
+            facts[name] = self.redact(str(facts[name])).encode(errors="replace").decode()
+        if "id" in facts and not _may_be_told(facts.get("address", ""), facts["id"]):
+            del facts["id"]
+        if "address" in facts:
+            facts["address"] = self.written(facts["address"])
+        if "creates" in facts:
+            facts["creates"] = [self.written(address) for address in facts["creates"]]
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
         try:
             self._append(line)
@@ -59,6 +68,16 @@ class Journal:
             return
         facts = {"id": id} if id else {}
         self.add(f"resource-{kind}", address=address, action=action, **facts)
+
+    def written(self, address: str) -> str:
+        """Return ``address`` as the journal has it: without a key that is a secret.
+
+        One that an older version has written in clear stays: what becomes of it must be known.
+        """
+        hidden = hidden_keys(address, self.redact, self.path.parent)
+        if hidden == address or any(event.get("address") == address for event in self.events()):
+            return address
+        return hidden
 
     def _append(self, line: str) -> None:
         fd = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
@@ -110,6 +129,7 @@ class Journal:
         """All events, oldest first.
 
         What is not an event is ignored, with one warning a command that names the first such line.
+        An id that may be a secret, as older versions wrote it, is left out.
 
         :raises BarehubError: the file is not a regular one, is too large or cannot be read.
         """
@@ -119,7 +139,7 @@ class Journal:
             if not line.strip():
                 continue
             try:
-                events.append(parse(line))
+                events.append(_without_secret_id(parse(line)))
             except Malformed as error:
                 malformed.append(f"{self.path}, line {number}: {error}")
         if malformed and self.path not in _WARNED:
@@ -173,3 +193,15 @@ class Journal:
         wanted = facts.items()
         newest = reversed(self.life())
         return next((e for e in newest if e["event"] in kinds and wanted <= e.items()), None)
+
+
+def _may_be_told(address: str, id: str) -> bool:
+    """Return whether ``id`` is a name. One without its secret part would name nothing."""
+    return id_is_public(address) and console.redact(id) == id
+
+
+def _without_secret_id(event: Event) -> Event:
+    of_resource = event["event"].startswith("resource-")
+    if of_resource and "id" in event and not id_is_public(event["address"]):
+        del event["id"]
+    return event

@@ -7,7 +7,7 @@ before anything is planned:
 - destroyed, and the state still has that very one: taken out of it
 - half made, and the state knows it: replaced, because its provisioners may have done half of it
 - made, and the state does not know it, but the journal has its id: imported
-- begun, without an id, of a type that exists in the state alone: made again
+- begun or made, without an id, of a type that exists in the state alone: made again
 - begun, without an id, in a cloud: looked up there. What is found and cannot be mistaken is
   imported and replaced, as nobody knows how far it came; all else a person imports or forgets
 - failed, and the state does not know it: looked up as well, because a cloud may have done what it
@@ -100,6 +100,7 @@ def account(run: Run) -> Account:
     """Hold the journal against the state."""
     ledger = run.instance.journal.ledger()
     made, begun, ids = ledger.made, ledger.begun, run.state.ids()
+    ids |= {run.instance.journal.written(a): id for a, id in ids.items()}  # without secret keys
     gone = [a for a, id in ledger.destroyed.items() if a in ids and ids[a] == id]
     known = ids.keys() - set(gone)
     unknown = {a: id for a, id in made.items() if a not in known and id}

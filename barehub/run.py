@@ -171,6 +171,7 @@ def opened(
         vault = Vault(project.root, own.folder)
         state = _state(own, instance, vault, wait=terms.wait)
         run = Run(project, instance, interruptions, lock, own, vault, state, command, terms)
+        instance.journal.redact = lambda text: state.redact(console.redact(text))
         failure: BaseException | None = None
         try:
             with interruptions.allowed():

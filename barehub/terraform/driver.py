@@ -18,7 +18,7 @@ from barehub.errors import NotReadyError, RecipeError, TerraformError
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
-from barehub.terraform import backend, encryption, plugins
+from barehub.terraform import backend, encryption, plugins, secret_keys
 from barehub.terraform.command_line import FLAG, CommandLine
 from barehub.terraform.deadline import Deadline
 from barehub.terraform.events import Diagnostic, Notice, Progress
@@ -142,6 +142,7 @@ class Terraform:
         :param refresh_only: bring the state, and the outputs, up to what is there; change nothing.
 
         :raises TerraformError: it could not be made.
+        :raises RecipeError: a key of ``for_each`` is a secret.
         """
         path, code, progress = self._plan(
             label,
@@ -151,6 +152,8 @@ class Terraform:
             refresh_only=FLAG if refresh_only else None,
         )
         self._check(code, progress, label, "plan")
+        if not (destroy or refresh_only):
+            secret_keys.refuse(progress.planned, lambda: self.explain(path), self.folder)
         return path, progress
 
     def forecast(self) -> tuple[Path, Progress] | None:
@@ -159,11 +162,13 @@ class Terraform:
         That is so when how many of something there are depends on what an earlier stage makes.
 
         :raises TerraformError: it could not be made for another reason.
+        :raises RecipeError: a key of ``for_each`` is a secret.
         """
         path, code, progress = self._plan("plan")
         if progress.errors and all(e.summary in NOT_YET for e in progress.errors):
             return None
         self._check(code, progress, "plan", "plan")
+        secret_keys.refuse(progress.planned, lambda: self.explain(path), self.folder)
         return path, progress
 
     def explain(self, plan: Path) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from typing import Any
 
 from barehub import inside
 from barehub.console import console
+from barehub.disclosure import generated, texts
 from barehub.errors import BarehubError, TerraformError
+from barehub.redaction import Redactor
 
 SEAL_SECONDS = 1.0
 """The longest that a change may stay unsealed while Terraform runs."""
@@ -42,6 +44,9 @@ class State:
         self._looked = 0.0
         self._patience = INSIDE_SECONDS if inside.sealed() else SEAL_SECONDS
         self._seen: tuple[int, int] | None = None
+        self._redacts: tuple[int, int] | None = None
+        """Of which version of the state the redactor knows the secrets."""
+        self._redactor = Redactor()
         self.backend = ""
         """The recipe's own, if that has the state; see ``remote_state``."""
 
@@ -166,6 +171,20 @@ class State:
         values = [i.get("attributes", {}).get(name) for r, i in both if r["type"] in types]
         return [value for value in values if isinstance(value, str) and value]
 
+    def redact(self, text: str) -> str:
+        """Return ``text`` without the secrets that Terraform generated, as far as it marks them
+        or :mod:`~barehub.disclosure` knows their types."""
+        try:
+            about = self.plain.stat()
+        except FileNotFoundError:
+            return text
+        if (about.st_mtime_ns, about.st_size) != self._redacts:
+            self._redacts = (about.st_mtime_ns, about.st_size)
+            self._redactor = Redactor()
+            for value in _secrets(self._content()):
+                self._redactor.add(value)
+        return self._redactor.clean(text)
+
     def taint(self, addresses: Collection[str]) -> None:
         """Mark instances of resources as tainted, so that the next plan replaces them.
 
@@ -238,6 +257,16 @@ def _managed(state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, 
         if resource.get("mode") == "managed":
             for instance in resource["instances"]:
                 yield resource, instance
+
+
+def _secrets(state: dict[str, Any]) -> Iterator[str]:
+    for resource, instance in _managed(state):
+        attributes = instance.get("attributes") or {}
+        paths = instance.get("sensitive_attributes") or []
+        marked = {path[0]["value"] for path in paths if path and path[0]["type"] == "get_attr"}
+        for name in marked & attributes.keys():
+            yield from texts(attributes[name])
+        yield from generated(resource["type"], attributes)
 
 
 def _address(resource: dict[str, Any], instance: dict[str, Any]) -> str:

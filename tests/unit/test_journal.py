@@ -53,27 +53,30 @@ def test_a_name_stays_whole_even_where_a_secret_has_the_same_text(tmp_path: Path
 def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     for kind, name, action in (
-        ("start", "a", "create"),
-        ("done", "a", "create"),
-        ("start", "b", "create"),
-        ("done", "b", "create"),
-        ("start", "b", "delete"),
-        ("done", "b", "delete"),
-        ("start", "c", "create"),
-        ("failed", "c", "create"),
-        ("start", "d", "create"),
-        ("start", "a", "update"),
+        ("start", "null_resource.a", "create"),
+        ("done", "null_resource.a", "create"),
+        ("start", "null_resource.b", "create"),
+        ("done", "null_resource.b", "create"),
+        ("start", "null_resource.b", "delete"),
+        ("done", "null_resource.b", "delete"),
+        ("start", "null_resource.c", "create"),
+        ("failed", "null_resource.c", "create"),
+        ("start", "null_resource.d", "create"),
+        ("start", "null_resource.a", "update"),
         ("done", "data.image.i", "read"),  # even a plan tells of it
     ):
-        journal.resource(kind, name, action, "id-1" if name == "a" else "")
+        journal.resource(kind, name, action, "id-1" if name.endswith(".a") else "")
     assert "data.image" not in journal.path.read_text()
     ledger = journal.ledger()
-    assert (ledger.made, list(ledger.begun)) == ({"a": "id-1"}, ["d"])
-    assert (ledger.never_whole, ledger.destroyed) == ({"c", "d"}, {"b": ""})
-    assert list(ledger.failed) == ["c"]
-    journal.add("resource-forgotten", address="d")
-    journal.add("resource-imported", address="e")
-    assert journal.ledger().made == {"a": "id-1", "e": ""}
+    assert (ledger.made, list(ledger.begun)) == ({"null_resource.a": "id-1"}, ["null_resource.d"])
+    assert (ledger.never_whole, ledger.destroyed) == (
+        {"null_resource.c", "null_resource.d"},
+        {"null_resource.b": ""},
+    )
+    assert list(ledger.failed) == ["null_resource.c"]
+    journal.add("resource-forgotten", address="null_resource.d")
+    journal.add("resource-imported", address="null_resource.e")
+    assert journal.ledger().made == {"null_resource.a": "id-1", "null_resource.e": ""}
     assert not journal.ledger().begun
     journal.add("destroyed")
     assert journal.ledger() == Ledger()
@@ -81,10 +84,12 @@ def test_what_was_made_and_not_destroyed_is_known(tmp_path: Path) -> None:
 
 def test_what_is_replaced_before_it_is_destroyed_is_still_there(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.resource("done", "a", "create", "new")  # and the old one stands aside, until now
-    journal.resource("start", "a", "delete", "old")
-    journal.resource("done", "a", "delete", "")
-    assert journal.ledger().made == {"a": "new"}
+    journal.resource(
+        "done", "null_resource.a", "create", "new"
+    )  # and the old one stands aside, until now
+    journal.resource("start", "null_resource.a", "delete", "old")
+    journal.resource("done", "null_resource.a", "delete", "")
+    assert journal.ledger().made == {"null_resource.a": "new"}
     assert journal.ledger().destroyed == {}
 
 
@@ -98,13 +103,13 @@ def test_what_was_only_read_is_no_resource(tmp_path: Path) -> None:
 
 def test_every_id_of_every_life_is_named(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.resource("done", "a.b", "create", "id-1")
-    journal.resource("start", "a.b", "delete", "id-1")
-    journal.resource("done", "a.b", "delete", "")
+    journal.resource("done", "null_resource.b", "create", "id-1")
+    journal.resource("start", "null_resource.b", "delete", "id-1")
+    journal.resource("done", "null_resource.b", "delete", "")
     journal.add("gone")
     journal.add("releasing", address="192.0.2.1")
-    journal.resource("done", "a.b", "create", "id-2")
-    assert journal.named() == [("a.b", "id-1"), ("a.b", "id-2")]
+    journal.resource("done", "null_resource.b", "create", "id-2")
+    assert journal.named() == [("null_resource.b", "id-1"), ("null_resource.b", "id-2")]
 
 
 def test_what_a_stage_was_about_to_make_is_known_until_it_is_heard_of(tmp_path: Path) -> None:
