@@ -41,7 +41,11 @@ var stoodInFor = map[string]func() *schema.Provider{
 		return &schema.Provider{DataSourcesMap: map[string]*schema.Resource{"local_sensitive_file": sensitiveFile()}}
 	},
 	"random": func() *schema.Provider {
-		return &schema.Provider{ResourcesMap: map[string]*schema.Resource{"random_id": randomID()}}
+		return &schema.Provider{ResourcesMap: map[string]*schema.Resource{
+			"random_id":       randomID(),
+			"random_password": randomText(true),
+			"random_string":   randomText(false),
+		}}
 	},
 	"template": func() *schema.Provider {
 		return &schema.Provider{DataSourcesMap: map[string]*schema.Resource{
@@ -108,6 +112,31 @@ func randomID() *schema.Resource {
 			}
 			id := base64.RawURLEncoding.EncodeToString(drawn)
 			return fill(data, id, map[string]any{"hex": hex.EncodeToString(drawn)})
+		},
+		ReadContext:   schema.NoopContext,
+		DeleteContext: schema.NoopContext,
+	}
+}
+
+// randomText makes hexadecimal digits. As the real ones have it, the id of a random_string is what it
+// generates, and that of a random_password the word none.
+func randomText(sensitive bool) *schema.Resource {
+	result := computed(schema.TypeString)
+	result.Sensitive = sensitive
+	return &schema.Resource{
+		Schema: fields{"length": fixed(schema.TypeInt), "result": result},
+		CreateContext: func(_ context.Context, data *schema.ResourceData, _ any) diag.Diagnostics {
+			length := data.Get("length").(int)
+			drawn := make([]byte, length)
+			if _, err := rand.Read(drawn); err != nil {
+				return diag.FromErr(err)
+			}
+			made := hex.EncodeToString(drawn)[:length]
+			id := made
+			if sensitive {
+				id = "none"
+			}
+			return fill(data, id, map[string]any{"result": made})
 		},
 		ReadContext:   schema.NoopContext,
 		DeleteContext: schema.NoopContext,
