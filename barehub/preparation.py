@@ -128,7 +128,7 @@ def complete_recipe(run: Run) -> None:
             f"invoke vault.set variables.{first} --name {name}"
             f"   (puts it into {run.project.relative(run.vault.file(name))})",
         )
-    run.hand_over(recipe.complete(values))
+    run.hand_over(recipe.complete(values), recipe.ephemeral())
     console.step("secrets", f"{len(run.secrets.private())} in memory, none on a disk")
 
 
@@ -272,6 +272,7 @@ def terraform_of(run: Run) -> Terraform:
         fds=run.fds,
         variables=run.variables,
         variables_fds=run.variables_fds,
+        ephemeral=run.ephemeral,
         notice=run.instance.journal.resource,
         seconds=run.terms.stage_seconds,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +87,9 @@ class Run:
     keys: Held = field(default_factory=lambda: Held("", (), {}))
     recipe: Recipe | None = None
     variables: str | None = None
+    ephemeral: dict[str, Any] = field(default_factory=dict)
+    """What an apply must be given again: the values of ephemeral variables, by name."""
+
     changed: bool = False
     shared: SharedLock | None = None
     """The lock between machines, where the state is in a backend that has one."""
@@ -112,8 +115,11 @@ class Run:
         lines = self.keys.authorized()
         return ({AUTHORIZED: lines} if lines else {}) | self.secrets.variables
 
-    def hand_over(self, values: dict[str, Any]) -> None:
+    def hand_over(self, values: dict[str, Any], ephemeral: Collection[str] = ()) -> None:
         """Put ``values`` where Terraform, and nobody else, reads them: ``-var-file``.
+
+        A saved plan holds none of ``ephemeral``. What is null counts as not given, then and now:
+        https://developer.hashicorp.com/terraform/language/block/variable#ephemeral
 
         Terraform takes JSON only from a name that ends in ``.tfvars.json``; behind that name is a
         file in memory without one.
@@ -124,6 +130,8 @@ class Run:
         name.unlink(missing_ok=True)
         name.symlink_to(private.path)
         self.variables, self.variables_fds = str(name), private.fds
+        given = {name: values[name] for name in ephemeral if values.get(name) is not None}
+        self.ephemeral = given
 
     def close(self) -> None:
         """:raises BarehubError: the first thing that could not be put in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from barehub import process
 from barehub.awake import awake
 from barehub.console import console
 from barehub.errors import NotReadyError, RecipeError, TerraformError
+from barehub.pipe import piped_variables
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
@@ -64,6 +65,7 @@ class Terraform:
     :param variables: a path to give to plans as ``-var-file``, if any; ``variables_fds`` is what
         it needs to be open. An apply of a saved plan does without, and its provisioners, which
         inherit what it has, never see it.
+    :param ephemeral: what it must be given all the same: the variables that no plan holds
     """
 
     tool: Tool
@@ -75,6 +77,7 @@ class Terraform:
     fds: Sequence[int] = ()
     variables: str | None = None
     variables_fds: Sequence[int] = ()
+    ephemeral: Mapping[str, Any] = field(default_factory=dict)
     notice: Notice = lambda kind, address, action, id: None
     seconds: float = 0
     """How long each command may take; 0 means as long as it likes."""
@@ -221,9 +224,16 @@ class Terraform:
         """
         if self.state.trouble:
             raise self.state.trouble
-        code, progress = self._run(
-            label, "apply", str(plan), json=FLAG, input=False, **self.state.given("state")
-        )
+        with piped_variables(self.ephemeral, self.scratch) as var_file:
+            code, progress = self._run(
+                label,
+                "apply",
+                str(plan),
+                json=FLAG,
+                input=False,
+                **self.state.given("state"),
+                var_file=var_file,
+            )
         self._check(code, progress, label, "apply")
         return progress
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from barehub.errors import RecipeError
 from barehub.terraform.hcl import Block, named, parse
 
+_OVERRIDE = re.compile(r"(^|_)override\.tf(\.json)?$")
 _DECLARES = re.compile(r"^\s*(variable|output)\b", re.MULTILINE)
 
 
@@ -49,6 +51,26 @@ def read(folder: Path) -> Module:
         variables.update(named(content, "variable"))
         outputs.update(label for label, _ in named(content, "output"))
     return Module(folder, variables, frozenset(outputs), files)
+
+
+def variables(folder: Path, mentioning: str) -> Iterator[tuple[str, Block]]:
+    """The variable blocks of the files that have the word ``mentioning``, overrides last
+    (https://developer.hashicorp.com/terraform/language/files/override); a file that is not HCL is
+    Terraform's to refuse.
+    """
+    paths = [p for p in sorted(folder.glob("*.tf*")) if p.name.endswith((".tf", ".tf.json"))]
+    for path in sorted(paths, key=lambda path: bool(_OVERRIDE.search(path.name))):
+        text = _text(path)
+        if mentioning not in text:
+            continue
+        with suppress(RecipeError):
+            content = _from_json(text) if path.name.endswith(".json") else parse(path)
+            yield from (pair for pair in named(content, "variable") if isinstance(pair[1], dict))
+
+
+def is_true(value: object) -> bool:
+    """Whether a literal of HCL or JSON is true; Terraform takes the text for the value as well."""
+    return str(value).lower() == "true"
 
 
 def _text(path: Path) -> str:

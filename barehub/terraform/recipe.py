@@ -152,10 +152,27 @@ class Recipe:
             for name in names
             if name in self.modules[stage].outputs
         }
-        declared = {name: {"sensitive": True} for name in sorted(wired - self.own_variables)}
+        declared = {
+            name: {"sensitive": True, **({"ephemeral": True} if self._only_ephemeral(name) else {})}
+            for name in sorted(wired - self.own_variables)
+        }
         self._write(DECLARATIONS, {"variable": declared, "output": outputs})
         self._write(OVERRIDES, {"module": {s: a for s, a in overrides.items() if a}})
         return {name: values[name] for name in values if name in wired | self.own_variables}
+
+    def ephemeral(self) -> set[str]:
+        """The root's ephemeral variables, of all its files; :meth:`complete` comes first."""
+        found: dict[str, bool] = {}
+        for name, block in modules.variables(self.instance.folder, mentioning="ephemeral"):
+            if "ephemeral" in block:
+                found[name] = modules.is_true(block["ephemeral"])
+        return {name for name, is_ephemeral in found.items() if is_ephemeral}
+
+    def _only_ephemeral(self, name: str) -> bool:
+        """Whether each stage that leaves ``name`` open takes an ephemeral value for it."""
+        taking = [s for s in STAGES if name in self.open_arguments(s)]
+        blocks = [self.module(stage).variables[name] for stage in taking]
+        return all(modules.is_true(block.get("ephemeral")) for block in blocks)
 
     def folder(self, name: str) -> Path:
         """Where Terraform has, or would have, the module's files."""
