@@ -18,6 +18,7 @@ from barehub.tasks.verb import (
     STAGE_TIMEOUT,
     WAIT,
     contained,
+    given_of,
     interruptions,
     only,
     project,
@@ -69,7 +70,8 @@ def spawn(
     from barehub.console import console
     from barehub.run import Terms
 
-    name = name or only("spawn")
+    unasked = given_of(given, "yes", "recover", "allow_replace")
+    name = name or only("spawn", unasked)
     if container:
         contained("spawn", {**given, "name": name})
         return
@@ -181,7 +183,7 @@ def teardown(
     from barehub import pipeline
     from barehub.run import Terms
 
-    name = name or only("teardown")
+    name = name or only("teardown", given_of(given, "yes"))
     if container:
         contained("teardown", {**given, "name": name})
         return

@@ -23,6 +23,8 @@ COLORS = re.compile(r"\x1b\[[0-9;]*m")
 """What Terraform paints with, because not all of its commands take ``-no-color``."""
 
 STATELESS = ("fmt", "get", "graph", "providers", "validate", "version")
+LOOKING = ("", *STATELESS, "output", "plan", "show", "state list", "state show")
+"""Commands that change neither resources nor the state."""
 
 
 def terraform(
@@ -53,6 +55,12 @@ def terraform(
         console.out(said)
     if code != 0:
         raise TerraformError(f"terraform {args[0]} ended with exit code {code}")
+
+
+def unasked(args: Sequence[str]) -> str:
+    """The command, where it may change resources or the state; empty where it only looks."""
+    words = " ".join(args[: 2 if args[:1] == ["state"] else 1])
+    return "" if words in LOOKING else words
 
 
 def _see(name: str, args: Sequence[str]) -> None:

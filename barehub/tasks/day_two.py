@@ -177,7 +177,8 @@ def _revise(
     from barehub.console import console
     from barehub.run import Terms
 
-    name = name or only(wish.command)
+    unasked = "--yes" if yes else "--allow-replace" if allow_replace else ""
+    name = name or only(wish.command, unasked)
     endpoint = revision.revise(
         project(),
         name,

@@ -44,12 +44,14 @@ def unlock(c: Context, name: str = "", yes: bool = False) -> None:
     """
     from barehub import unlocking
 
-    unlocking.unlock(project(), name or only("unlock"), interruptions(), agreed=yes)
+    unlocking.unlock(
+        project(), name or only("unlock", "--yes" if yes else ""), interruptions(), agreed=yes
+    )
 
 
 @verb(
     help={
-        "name": f"{NAME} (default: the only one)",
+        "name": NAME,
         "address": "what Terraform calls the resource",
     }
 )
@@ -60,7 +62,7 @@ def forget(c: Context, address: str, name: str = "") -> None:
     """
     from barehub import recovery
 
-    recovery.forget(project(), name or only("forget"), address, interruptions())
+    recovery.forget(project(), name or only("forget", "forget"), address, interruptions())
 
 
 @verb(
@@ -96,5 +98,5 @@ def terraform(c: Context, name: str = "", recover: bool = False, wait: bool = Fa
     from barehub.run import Terms
 
     terms = Terms(recover=recover, wait=wait)
-    name = name or only("terraform")
+    name = name or only("terraform", by_hand.unasked(behind_dashes()))
     by_hand.terraform(project(), name, behind_dashes(), interruptions(), terms)

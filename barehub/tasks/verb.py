@@ -34,7 +34,7 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Task[Any]]:
     def decorate(body: Callable[..., None]) -> Task[Any]:
         @functools.wraps(body)
         def run(context: Context, *args: Any, **kwargs: Any) -> None:
-            with ruled(_begin):
+            with ruled(functools.partial(_begin, context)):
                 body(context, *args, **kwargs)
 
         made: Task[Any] = task(**options)(run)
@@ -85,11 +85,14 @@ def interruptions() -> Interruptions:
     return _interruptions
 
 
-def _begin() -> None:
-    """Take what opens the vault out of our environment; save and remove what killed runs left."""
+def _begin(context: Context) -> None:
+    """Refuse a command line that says something else than it does, take what opens the vault out
+    of our environment, and save and remove what killed runs left."""
     from barehub import session
+    from barehub.tasks import command_line
     from barehub.vault import credentials, identity, policy
 
+    command_line.check(context)
     identity.take_from_environment()
     credentials.take_from_environment(policy.key_services(project().root))
     if session.present():
@@ -127,12 +130,22 @@ def behind_dashes() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-def only(command: str) -> str:
-    """The only instance there is, for a command that was given no name."""
+def only(command: str, unasked: str = "") -> str:
+    """The only instance there is, for a command that was given no name.
+
+    :param unasked: what of the command destroys, replaces or forgets without a question
+    :raises UsageError: there is none, or several, or the command needs to be told which.
+    """
     from barehub.console import console
     from barehub.errors import UsageError
 
     instances = project().instances()
+    if unasked:
+        name = instances[0].name if len(instances) == 1 else "NAME"
+        raise UsageError(
+            f"{unasked} needs --name: it does not ask",
+            f"invoke {command} --name {name}{f' {unasked}' if unasked[0] == '-' else ''}",
+        )
     alive = [i for i in instances if i.living] if command == "teardown" else []
     names = [instance.name for instance in alive or instances]
     if len(names) == 1:
@@ -145,6 +158,12 @@ def only(command: str) -> str:
         f"{command} needs --name, one of: {', '.join(names)}",
         f"invoke {command} --name {names[0]}",
     )
+
+
+def given_of(given: Mapping[str, Any], *flags: str) -> str:
+    """The first of ``flags`` that was given, as it is typed; empty without any."""
+    typed = next((flag for flag in flags if given[flag]), "")
+    return f"--{typed.replace('_', '-')}" if typed else ""
 
 
 def seconds(option: str, text: str) -> float:

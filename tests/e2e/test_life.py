@@ -92,7 +92,7 @@ def test_a_hub_is_spawned_verified_and_torn_down(cli: Cli, tmp_path: Path) -> No
     asked = cli("teardown", "--name", "demo")
     assert asked.code == 1, asked
     assert "invoke teardown --name demo --yes" in asked.err
-    gone = cli("teardown", "--yes")
+    gone = cli("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
     assert sorted(path.name for path in instance.iterdir()) == ["journal.jsonl", "main.tf"]
     assert ended(pid, seconds=5)
