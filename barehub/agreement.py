@@ -42,7 +42,7 @@ def agree(run: Run, plan: Progress, shown: Shown) -> None:
 
     :raises UsageError: the guard refuses it, or the person does, or cannot be asked.
     """
-    _show(shown)
+    show(shown)
     if shown.refused:
         raise _refusal(run, shown)
     never_whole = plan.tainted & run.instance.journal.ledger().never_whole
@@ -68,11 +68,11 @@ def hold(run: Run, stage: str, plan: Progress) -> None:
     more = {a: plan.planned[a] for a in plan.losing() if run.losses.get(a) != plan.planned[a]}
     if more:
         told = ", ".join(f"{showing.word(action)} {address}" for address, action in more.items())
-        name = run.instance.name
+        plan_of = f"invoke plan --name {run.instance.name}"
         raise TerraformError(
             f"stage {stage} would now {told}, which was not in the plan that was shown",
-            f"invoke plan --name {name}",
-            f"invoke spawn --name {name}   shows it and asks",
+            f"{plan_of} --destroy" if run.command == "teardown" else plan_of,
+            f"{_again(run)}   shows it and asks",
         )
     for address, action in plan.planned.items():
         if shown.get(address) != action:
@@ -98,7 +98,8 @@ def _hold_first(run: Run, stage: str, plan: Progress) -> None:
         )
 
 
-def _show(shown: Shown) -> None:
+def show(shown: Shown) -> None:
+    """Print a plan for a person."""
     console.step("plan", shown.summary)
     view = showing.table(shown, console.paint) if console.live else showing.lines(shown)
     for line in view:
@@ -121,7 +122,8 @@ def _refusal(run: Run, shown: Shown) -> UsageError:
 
 
 def _again(run: Run) -> str:
-    return run.terms.again or f"invoke spawn --name {run.instance.name}"
+    command = "teardown" if run.command == "teardown" else "spawn"
+    return run.terms.again or f"invoke {command} --name {run.instance.name}"
 
 
 def remember(run: Run, stage: str) -> None:

@@ -1,8 +1,8 @@
-"""`invoke plan`: what a spawn would change, and nothing done."""
+"""`invoke plan`: what a spawn would change, or a teardown destroy, and nothing done."""
 
 from __future__ import annotations
 
-from barehub import agreement, edits, recovery
+from barehub import agreement, destruction, edits, recovery
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError
@@ -12,13 +12,19 @@ from barehub.plan.showing import Shown
 from barehub.preparation import make_vault, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Project
-from barehub.run import Terms
+from barehub.run import Run, Terms
 
 
 def foresee(
-    project: Project, name: str, interruptions: Interruptions, *, form: str, wait: bool
+    project: Project,
+    name: str,
+    interruptions: Interruptions,
+    *,
+    form: str,
+    wait: bool,
+    destroy: bool,
 ) -> None:
-    """Print what the next spawn would change.
+    """Print what the next spawn would change, or what a teardown would ``destroy``.
 
     :param form: ``json``, ``markdown``, or empty for a person
     :param wait: until nobody else has the instance
@@ -27,22 +33,34 @@ def foresee(
     project.terraform  # noqa: B018 - a missing tool is said first
     instance = project.existing(name)
     with runs.opened(project, instance, "plan", interruptions, Terms(wait=wait)) as run:
-        edits.tell(instance, project.relative(instance.recipe), going_on=False)
-        for step in PREPARATION:
-            if step is not make_vault:
-                interruptions.check()
-                step(run)
-        recovery.tell(recovery.account(run))
-        terraform = terraform_of(run)
-        forecast = terraform.forecast()
-        if forecast is None:
-            raise RecipeError(
-                f"{name} cannot be planned as a whole: how much there will be is only known as "
-                "stages are made",
-                f"invoke spawn --name {name}   shows each stage before it is applied",
-            )
-        shown = agreement.describe(run, terraform, *forecast)
+        shown = _losses(run) if destroy else _changes(run)
     _print(shown, form)
+
+
+def _losses(run: Run) -> Shown:
+    found, shown = destruction.foresee(run)
+    if found:
+        destruction.tell(found)
+    return shown
+
+
+def _changes(run: Run) -> Shown:
+    name = run.instance.name
+    edits.tell(run.instance, run.project.relative(run.instance.recipe), going_on=False)
+    for step in PREPARATION:
+        if step is not make_vault:
+            run.interruptions.check()
+            step(run)
+    recovery.tell(recovery.account(run))
+    terraform = terraform_of(run)
+    forecast = terraform.forecast()
+    if forecast is None:
+        raise RecipeError(
+            f"{name} cannot be planned as a whole: how much there will be is only known as "
+            "stages are made",
+            f"invoke spawn --name {name}   shows each stage before it is applied",
+        )
+    return agreement.describe(run, terraform, *forecast)
 
 
 def _print(shown: Shown, form: str) -> None:

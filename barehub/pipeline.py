@@ -6,12 +6,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from barehub import clouds, creation, edits, leftovers
+from barehub import clouds, creation, destruction, edits, leftovers
 from barehub import run as runs
 from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import endpoint_of, record_endpoint, verify_endpoint
-from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError
+from barehub.errors import BarehubError, Interrupted, LeftoverError, NotReadyError, UsageError
 from barehub.inside import sealed
 from barehub.lock import Holder
 from barehub.preflight import preflight
@@ -28,7 +28,7 @@ from barehub.preparation import (
 )
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
-from barehub.recovery import recover, tell_cut_off
+from barehub.recovery import Account, recover, tell_cut_off
 from barehub.run import NOTHING, Run, Terms
 from barehub.stages import (
     apply_stages,
@@ -126,24 +126,29 @@ def teardown(
     :raises LeftoverError: something is
     """
     instance = project.existing(name)
-    if not terms.agreed:
-        console.confirm(
-            f"this destroys {name} and all that people have in it; type its name to go on:",
-            name,
+    if not terms.agreed and not console.interactive:
+        raise UsageError(
+            f"there is no terminal to ask on whether {name} may be destroyed",
+            f"invoke plan --name {name} --destroy   shows what would be",
             f"invoke teardown --name {name} --yes",
         )
+    found: Account | None = None
     seen = Found()
+
+    def agree(run: Run) -> None:
+        nonlocal found
+        found = destruction.agree(run)
 
     def destroy(run: Run) -> None:
         nonlocal seen
-        seen = destroy_and_look(run)
+        seen = destroy_and_look(run, found)
 
     steps: Sequence[Step] = (
         destroy,
         forget_instance,
         lambda run: run.instance.journal.add("destroyed"),
     )
-    run_steps(project, instance, "teardown", steps, interruptions, terms)
+    run_steps(project, instance, "teardown", steps, interruptions, terms, before=(agree,))
     prove_gone(instance, seen)
 
 
@@ -154,20 +159,30 @@ def run_steps(
     steps: Sequence[Step],
     interruptions: Interruptions,
     terms: Terms,
+    before: Sequence[Step] = (),
 ) -> None:
-    """One run of ``steps``, which the journal has from its beginning to its end."""
+    """One run of ``steps``, which the journal has from its beginning to its end.
+
+    :param before: steps that change nothing, of which the journal has nothing either
+    """
     with runs.opened(project, instance, command, interruptions, terms) as run:
         tell_cut_off(instance)
         edits.sweep(instance)
-        instance.journal.add(command, by=Holder.me(command).person)
+        started = False
         try:
+            for step in before:
+                interruptions.check()
+                step(run)
+            instance.journal.add(command, by=Holder.me(command).person)
+            started = True
             for step in steps:
                 interruptions.check()
                 step(run)
         except BaseException as error:
             problem = error.problem if isinstance(error, BarehubError) else repr(error)
             with contextlib.suppress(BarehubError):  # what failed first is what is told
-                instance.journal.add("failed", command=command, problem=problem)
+                if started:
+                    instance.journal.add("failed", command=command, problem=problem)
             typed = terms.again or f"invoke {command} --name {instance.name}"
             again = f"{typed}   goes on from here"
             if isinstance(error, Interrupted):

@@ -9,19 +9,14 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from barehub import agreement, clouds, machines, recovery
+from barehub import agreement, clouds, destruction, machines, recovery
 from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import target_of
 from barehub.errors import BarehubError, Interrupted, LeftoverError, TerraformError
-from barehub.preparation import (
-    SEEING,
-    complete_recipe,
-    read_recipe,
-    read_secrets,
-    terraform_of,
-)
+from barehub.preparation import read_recipe, read_secrets, terraform_of
 from barehub.project import STAGES
+from barehub.recovery import Account
 from barehub.run import Run
 from barehub.terraform import recipe as recipes
 from barehub.terraform.driver import Terraform
@@ -192,13 +187,15 @@ def stop_hub(run: Run) -> bool:
     return True
 
 
-def destroy_and_look(run: Run) -> Found:
+def destroy_and_look(run: Run, found: Account | None) -> Found:
     """Destroy all, and look in the clouds for what is left of it, also after a failure.
 
+    :param found: what was agreed to; nothing where there is nothing to destroy
     :raises BarehubError: what failed first; its hints tell what is left
     """
     try:
-        destroy(run)
+        if found:
+            destroy(run, found)
     except Interrupted:
         raise
     except BarehubError as error:
@@ -223,28 +220,22 @@ def _look(run: Run) -> Found:
     return clouds.look(run)
 
 
-def destroy(run: Run) -> None:
+def destroy(run: Run, found: Account) -> None:
     """Destroy stage by stage, last one first, and then whatever else the state knows.
 
     So a name goes before the address that it points to is given back, which somebody else may get.
+
+    :param found: what a crash left, to be settled first
     """
-    ledger = run.instance.journal.ledger()
-    perhaps = ledger.begun or ledger.failed or ledger.intended
-    if not (run.instance.living or ledger.made or perhaps):
-        console.step("terraform", "there is no state: nothing to destroy")
-        return
-    for step in (*SEEING, complete_recipe):
-        step(run)
-    found = recovery.look_up(run, recovery.account(run))
-    recovery.settle(run, found)
+    destruction.settle(run, found)
     recovery.tell_of_traces(found)
     clouds.note_addresses(run)
     terraform = terraform_of(run)
     for stage in reversed(STAGES):
         if any(address.startswith(f"module.{stage}.") for address in run.state.resources()):
-            _destroy(run, terraform, stage, f"module.{stage}")
+            _destroy(run, terraform, stage, f"module.{stage}", held=True)
     if run.state.resources() or run.state.outputs():
-        _destroy(run, terraform, "rest", "")
+        _destroy(run, terraform, "rest", "", held=True)
     if left := run.state.resources():
         raise LeftoverError(
             f"terraform still knows of {', '.join(left)}",
@@ -254,8 +245,13 @@ def destroy(run: Run) -> None:
         raise recovery.unfound(run, found)
 
 
-def _destroy(run: Run, terraform: Terraform, stage: str, target: str) -> None:
+def _destroy(
+    run: Run, terraform: Terraform, stage: str, target: str, *, held: bool = False
+) -> None:
+    """Destroy a stage; ``held`` to the plan that was shown."""
     path, plan = terraform.plan(stage, target=target, destroy=True)
+    if held:
+        agreement.hold(run, stage, plan)
     _apply_plan(run, terraform, stage, path, plan, meant=True)
 
 

@@ -33,6 +33,8 @@ class Shown:
     changes: Sequence[Change]
     refused: Collection[str] = ()
     outputs_change: bool = False
+    nothing: str = "nothing to change"
+    """What a plan without any change is called."""
 
     @property
     def stages(self) -> list[tuple[str, list[Change]]]:
@@ -46,7 +48,7 @@ class Shown:
         """``2 to create, 1 to replace``."""
         if self.changes:
             return _counted(self.changes, " to ")
-        return "only outputs change" if self.outputs_change else "nothing to change"
+        return "only outputs change" if self.outputs_change else self.nothing
 
 
 def word(action: str) -> str:

@@ -12,16 +12,23 @@ from barehub.tasks.verb import NAME, WAIT, behind_dashes, interruptions, only, p
         "name": f"{NAME} (default: the only one)",
         "json": "one JSON document on stdout",
         "markdown": "a comment for a pull request on stdout",
+        "destroy": "what a teardown would destroy",
         "wait": WAIT,
     }
 )
 def plan(
-    c: Context, name: str = "", json: bool = False, markdown: bool = False, wait: bool = False
+    c: Context,
+    name: str = "",
+    json: bool = False,
+    markdown: bool = False,
+    wait: bool = False,
+    destroy: bool = False,
 ) -> None:
     """Show what the next spawn would change, what it would lose, and why.
 
     Example: invoke plan --name demo
     Example: invoke plan --name demo --markdown > comment.md
+    Example: invoke plan --name demo --destroy
     """
     from barehub import foresight
     from barehub.errors import UsageError
@@ -29,7 +36,8 @@ def plan(
     if json and markdown:
         raise UsageError("--json and --markdown are two things", "choose one of them")
     form = "json" if json else "markdown" if markdown else ""
-    foresight.foresee(project(), name or only("plan"), interruptions(), form=form, wait=wait)
+    name = name or only("plan")
+    foresight.foresee(project(), name, interruptions(), form=form, wait=wait, destroy=destroy)
 
 
 @verb(

@@ -19,10 +19,10 @@ from barehub.pipe import piped_variables
 from barehub.process import Interruptions
 from barehub.project import STAGES, Tool
 from barehub.ssh.refusal import explain
-from barehub.terraform import backend, encryption, plugins, secret_keys
+from barehub.terraform import backend, encryption, plugins, protection, secret_keys
 from barehub.terraform.command_line import FLAG, CommandLine
 from barehub.terraform.deadline import Deadline
-from barehub.terraform.events import Diagnostic, Notice, Progress
+from barehub.terraform.events import Notice, Progress
 from barehub.terraform.state import State
 
 POLL_SECONDS = 0.01
@@ -138,10 +138,12 @@ class Terraform:
         target: str | list[str] = "",
         replace: str = "",
         destroy: bool = False,
+        refresh: bool = True,
         refresh_only: bool = False,
     ) -> tuple[Path, Progress]:
         """Save a plan; what it will do stands in ``Progress.planned``.
 
+        :param refresh: look first at what there is.
         :param refresh_only: bring the state, and the outputs, up to what is there; change nothing.
 
         :raises TerraformError: it could not be made.
@@ -152,14 +154,15 @@ class Terraform:
             target=target or None,
             replace=replace or None,
             destroy=FLAG if destroy else None,
+            refresh=None if refresh else False,
             refresh_only=FLAG if refresh_only else None,
         )
-        self._check(code, progress, label, "plan")
+        self._check(code, progress, label, "plan -destroy" if destroy else "plan")
         if not (destroy or refresh_only):
             secret_keys.refuse(progress.planned, lambda: self.explain(path), self.folder)
         return path, progress
 
-    def forecast(self) -> tuple[Path, Progress] | None:
+    def forecast(self, *, destroy: bool = False) -> tuple[Path, Progress] | None:
         """Save a plan of the whole recipe; nothing when it can only be planned stage by stage.
 
         That is so when how many of something there are depends on what an earlier stage makes.
@@ -167,11 +170,12 @@ class Terraform:
         :raises TerraformError: it could not be made for another reason.
         :raises RecipeError: a key of ``for_each`` is a secret.
         """
-        path, code, progress = self._plan("plan")
+        path, code, progress = self._plan("plan", destroy=FLAG if destroy else None)
         if progress.errors and all(e.summary in NOT_YET for e in progress.errors):
             return None
-        self._check(code, progress, "plan", "plan")
-        secret_keys.refuse(progress.planned, lambda: self.explain(path), self.folder)
+        self._check(code, progress, "plan", "plan -destroy" if destroy else "plan")
+        if not destroy:
+            secret_keys.refuse(progress.planned, lambda: self.explain(path), self.folder)
         return path, progress
 
     def explain(self, plan: Path) -> dict[str, Any]:
@@ -303,11 +307,15 @@ class Terraform:
             told = backend.refused(self.state.backend, self.folder, self.env, progress.errors[0])
             if told:
                 raise told
+        if kept := protection.told(progress.errors):
+            of = f"module.{label}." if label in STAGES else ""
+            lost = [a for a in self.state.resources() if a.startswith(of)]
+            raise protection.refusal(self.folder, kept, lost if "-destroy" in command else ())
         self._show(progress)
         where = _where(label)
         if not progress.errors:
             raise TerraformError(f"{where}: terraform {command} failed with exit code {code}")
-        problem, hints = _own_words(progress.errors[0])
+        problem, hints = progress.errors[0].own_words()
         take_in = f"invoke terraform --name {self.folder.name} -- import"
         there = [e for e in progress.errors if e.there]
         hints += [f"{take_in} '{e.address}' {e.there}   takes in what is there" for e in there]
@@ -388,13 +396,6 @@ class Terraform:
 
 def _where(label: str) -> str:
     return f"stage {label}" if label in STAGES else "the whole recipe"
-
-
-def _own_words(error: Diagnostic) -> tuple[str, list[str]]:
-    """The problem and the hints as a provisioner's program gave them, or Terraform's summary."""
-    problem = re.search(r"^error: (.+)$", error.detail, re.MULTILINE)
-    hints = re.findall(r"^hint: (.+)$", error.detail, re.MULTILINE)
-    return (problem[1] if problem else error.lines()[0]), hints
 
 
 def _ended(child: subprocess.Popen[bytes]) -> bool:

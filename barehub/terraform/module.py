@@ -39,7 +39,7 @@ def read(folder: Path) -> Module:
         raise RecipeError(f"there is no folder {folder}")
     variables: dict[str, Block] = {}
     outputs: set[str] = set()
-    files = {path.name: _text(path) for path in sorted(folder.glob("*.tf*"))}
+    files = {path.name: text_of(path) for path in sorted(folder.glob("*.tf*"))}
     files = {name: text for name, text in files.items() if name.endswith((".tf", ".tf.json"))}
     for name, text in files.items():
         if name.endswith(".json"):
@@ -60,7 +60,7 @@ def variables(folder: Path, mentioning: str) -> Iterator[tuple[str, Block]]:
     """
     paths = [p for p in sorted(folder.glob("*.tf*")) if p.name.endswith((".tf", ".tf.json"))]
     for path in sorted(paths, key=lambda path: bool(_OVERRIDE.search(path.name))):
-        text = _text(path)
+        text = text_of(path)
         if mentioning not in text:
             continue
         with suppress(RecipeError):
@@ -73,7 +73,8 @@ def is_true(value: object) -> bool:
     return str(value).lower() == "true"
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text; empty for what is no file."""
     return path.read_text(errors="replace") if path.is_file() else ""
 
 
