@@ -22,12 +22,12 @@ _REFUSED = re.compile(
 )
 """In the words of Terraform, and of OpenTofu."""
 
-_COMMENT = re.compile(r"^[ \t]*(?:#|//).*$|/\*.*?\*/", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*(?:#|//).*$|/\*[\s\S]*?\*/", re.MULTILINE)
 _PART = re.compile(
     r'^[ \t]*resource[ \t]+"?(?P<type>[\w-]+)"?[ \t]+"?(?P<name>[\w-]+)"?'
     r'|^[ \t]*(?P<other>(?:data|ephemeral|module|variable|output|provider|check)[ \t]+"'
     r"|(?:locals|terraform|moved|removed|import)[ \t]*\{)"
-    r"|\bprevent_destroy[ \t]*=[ \t]*(?P<value>[^\s}]+)",
+    r"|(?:^|\{)[ \t]*prevent_destroy[ \t]*=[ \t]*(?P<value>[^\s}]+)",
     re.MULTILINE,
 )
 _ADDRESS = re.compile(r"(?P<modules>(?:module\.[\w-]+\.)*)(?P<resource>[\w-]+\.[\w-]+)")
@@ -117,5 +117,5 @@ def _protected(root: Path, folder: str) -> Iterator[tuple[str, tuple[str, str]]]
             elif part["other"]:
                 resource = ""
             elif resource:
-                line = text.count("\n", 0, part.start()) + 1
+                line = text.count("\n", 0, part.start("value")) + 1
                 yield resource, (part["value"], f"{folder}/{path.name}:{line}")
