@@ -208,29 +208,33 @@ def test_opentofu_decides_by_a_variable(ready: Cli, tmp_path: Path) -> None:
 
 
 CONDITION = """
-variable "may" { default = true }
-resource "terraform_data" "checked" {
-  lifecycle {
-    precondition {
-      condition     = !fileexists("${path.root}/closed")
-      error_message = "it is closed"
-    }
+output "checked" {
+  value = terraform_data.ip.output
+  precondition {
+    condition     = !fileexists("${path.root}/closed")
+    error_message = "it is closed"
   }
+}
+"""
+UNREADABLE = """
+data "terraform_remote_state" "other" {
+  count   = fileexists("${path.root}/closed") ? 1 : 0
+  backend = "local"
+  config  = { path = "nowhere" }
 }
 """
 
 
-def test_a_condition_that_fails_stops_it_before_the_first_stage(ready: Cli) -> None:
-    _append(ready, CONDITION)
+@pytest.mark.parametrize("text", [CONDITION, UNREADABLE], ids=["condition", "data source"])
+def test_what_fails_in_the_last_stage_stops_it_before_the_first(ready: Cli, text: str) -> None:
+    _append(ready, text)
     _up(ready)
     before = _untouched(ready)
     (ready.instance("demo") / "closed").touch()
-    result = ready(*TEARDOWN)
-    if result.code != 0:
-        _refused(result)
-        (ready.instance("demo") / "closed").unlink()
-        assert _untouched(ready) == before
-        assert ready(*TEARDOWN).code == 0
+    _refused(ready(*TEARDOWN), "modules/provider/main.tf:")
+    (ready.instance("demo") / "closed").unlink()
+    assert _untouched(ready) == before
+    assert ready(*TEARDOWN).code == 0
 
 
 def test_a_plan_of_the_destruction_does_nothing(ready: Cli) -> None:
