@@ -11,7 +11,7 @@ SEED, INPUTS = 2026, 900
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), fuzz.shares(INPUTS, KINDS), ids=[kind.name for kind in KINDS]
+    ("kind", "number"), [*fuzz.shares(INPUTS, KINDS)], ids=[kind.name for kind in KINDS]
 )
 def test_no_input_ends_a_reader_with_an_exception_that_is_not_ours(kind: Kind, number: int) -> None:
     outcome = fuzz.fuzz(kind, SEED, range(number))
