@@ -161,12 +161,15 @@ def _look(goals: Sequence[Target], wish: Wish, interruptions: Interruptions) -> 
     with interruptions.polled(), console.working("verify") as work:
 
         def done(report: Report) -> None:
-            reports[report.target] = dataclasses.replace(report, strict=wish.strict)
+            reports[report.target] = (
+                dataclasses.replace(report, strict=True) if wish.strict else report
+            )
             if many and not wish.json:
                 work.above(reports[report.target].line(console.paint))
 
-        def now(text: str) -> None:
+        def now(target: Target, waits: str) -> None:
             # what is waited for is said at once, and stays where nothing can be redrawn
+            text = f"{target.host}: {waits}"
             if console.live:
                 work.now(text)
             else:

@@ -111,7 +111,7 @@ def _warm_up() -> None:
         hcl.warm_up()
         import ahocorasick_rs  # noqa: F401
 
-        import barehub.verify.waiting  # noqa: F401
+        import barehub.verify.workers  # noqa: F401
 
 
 def teardown(

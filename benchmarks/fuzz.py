@@ -135,7 +135,8 @@ class _Worker:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         folder = Path(tempfile.mkdtemp(prefix="barehub-fuzz-", dir=_memory()))
         count = 0
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        nowhere = open(os.devnull, "w", errors="replace")  # noqa: SIM115 - until the process ends
+        with redirect_stdout(nowhere), redirect_stderr(nowhere):
             for number in self._numbers:
                 if time.monotonic() > self._until:
                     break
@@ -165,7 +166,7 @@ def _place(error: BaseException) -> str:
     """Return the innermost line of the package's own that the exception came through."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{ROOT}/barehub/" in frame.filename] or list(frames)
-    return f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "nowhere"
+    return f"{ours[-1].filename.removeprefix(f'{ROOT}/')}:{ours[-1].lineno}" if ours else "nowhere"
 
 
 def _memory() -> str | None:

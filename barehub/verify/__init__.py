@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from barehub.verify.finding import Finding
+from barehub.verify.finding import Finding, Findings
 from barehub.verify.report import Report
 from barehub.verify.target import Target, machine, parse
 
@@ -21,18 +22,18 @@ __all__ = [
 ]
 
 
+MAY_RUN = "a server may have been started; the hub's culler ends it when nobody uses it"
+
+
 def verify(target: Target, *, stop: Callable[[], None] = lambda: None) -> Report:
     """Climb the ladder dns, tcp, tls, http, binder once from each vantage.
 
     Whatever is wrong with the endpoint is in the report: this raises nothing of its own.
     ``stop`` is called several times a second and may raise.
     """
-    import asyncio
-
-    from barehub.verify.probe import probe
-    from barehub.verify.waiting import stoppable
-
-    return asyncio.run(stoppable(probe(target), stop))
+    reports: list[Report] = []
+    verify_each([target], reports.append, stop=stop)
+    return reports[0]
 
 
 def wait(
@@ -44,11 +45,9 @@ def wait(
     climb is always finished). ``now`` is told what is waited for each time that this changes, and
     every half minute; ``stop`` is called several times a second and may raise.
     """
-    import asyncio
-
-    from barehub.verify.waiting import stoppable, until_ready
-
-    return asyncio.run(stoppable(until_ready(target, seconds, now), stop))
+    reports: list[Report] = []
+    verify_each([target], reports.append, seconds=seconds, now=lambda _, text: now(text), stop=stop)
+    return reports[0]
 
 
 def verify_each(
@@ -56,25 +55,17 @@ def verify_each(
     done: Callable[[Report], None],
     *,
     seconds: float = 0,
-    now: Callable[[str], None] = lambda text: None,
+    now: Callable[[Target, str], None] = lambda target, text: None,
     stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Verify many side by side; ``done`` is told of each as it comes in.
 
-    With ``seconds`` each is waited for as :func:`wait` does.
+    With ``seconds`` each is waited for as :func:`wait` does. A check that hangs or crashes is a
+    finding of its endpoint, and keeps no other from its report.
     """
-    import asyncio
+    from barehub.verify.workers import look_at_each
 
-    from barehub.verify import waiting
-    from barehub.verify.probe import probe
-
-    async def patient(target: Target) -> Report:
-        return await waiting.until_ready(
-            target, seconds, lambda text: now(f"{target.host}: {text}")
-        )
-
-    look = patient if seconds else probe
-    asyncio.run(waiting.stoppable(waiting.each(targets, look, done), stop))
+    look_at_each(targets, done, seconds=seconds, now=now, stop=stop)
 
 
 def try_launch(
@@ -90,9 +81,27 @@ def try_launch(
     ``now`` is told of each phase, ``line`` the log of what failed; ``stop`` is called several times
     a second and may raise: then the server is stopped first.
     """
-    import asyncio
-
     from barehub.verify.launching.launch import launch
-    from barehub.verify.waiting import stoppable
+    from barehub.verify.workers import Tell, Worker, drain
 
-    return asyncio.run(stoppable(launch(target, repo, now, line), stop))
+    found = Findings(target.vantages[0])
+
+    def take(kind: str, said: Any) -> None:
+        if kind == "found":
+            found.extend(said)
+        else:
+            (now if kind == "now" else line)(said)
+
+    async def work(tell: Tell) -> None:
+        caught = Findings(target.vantages[0])
+        with caught.catching():
+            caught += await launch(
+                target, repo, lambda text: tell("now", text), lambda text: tell("line", text)
+            )
+        tell("found", list(caught))
+
+    worker = Worker(work)
+    drain(worker, take, stop)
+    if worker.crash:
+        found.unjudged(f"{worker.crash}; {MAY_RUN}")
+    return found

@@ -10,7 +10,7 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from barehub.verify.finding import printable
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 DAY = timedelta(days=1)
+
+LONGEST_CHAIN = 20
+"""Certificates of one answer that are looked at; real chains have two to four."""
+
+MOST_NAMES = 1000
+"""Host names of a certificate that a report lists."""
+
+ExtensionT = TypeVar("ExtensionT", bound="x509.ExtensionType")
 
 _DEFAULTS = ("Kubernetes Ingress Controller Fake Certificate", "TRAEFIK DEFAULT CERT")
 _TEMPORARY = "cert-manager.local"
@@ -82,6 +90,15 @@ class Chain:
         return self.certificates[0]
 
     @property
+    def flaw(self) -> str:
+        """Return why the extensions of the server's own cannot be read; empty if they can."""
+        try:
+            _ = self.own.extensions
+        except Exception as error:  # as in _read
+            return type(error).__name__
+        return ""
+
+    @property
     def self_issued(self) -> bool:
         return self.own.issuer == self.own.subject
 
@@ -135,14 +152,24 @@ def _read(ders: tuple[bytes, ...]) -> Chain | None:
     from cryptography import x509
 
     found = []
-    for der in ders:
+    for der in ders[:LONGEST_CHAIN]:
         try:
             certificate = x509.load_der_x509_certificate(der)
-            _ = certificate.subject, certificate.issuer, certificate.extensions
-        except (ValueError, x509.DuplicateExtension):
+            for name in (certificate.subject, certificate.issuer):
+                name.rfc4514_string()
+            _ = certificate.serial_number, validity(certificate), certificate.version
+        except Exception:  # cryptography says ValueError, and raises KeyError, TypeError and others
             break
         found.append(certificate)
     return Chain(tuple(found)) if found else None
+
+
+def extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> ExtensionT | None:
+    """Return the extension of ``kind``; None if there is none, or none can be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except Exception:  # as above
+        return None
 
 
 def validity(certificate: x509.Certificate) -> Validity:
@@ -154,12 +181,11 @@ def names(certificate: x509.Certificate) -> list[str]:
     (RFC 9525, 2; browsers and Go ignore it)."""
     from cryptography import x509
 
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
+    listed = extension(certificate, x509.SubjectAlternativeName)
+    if listed is None:
         return []
-    hosts = extension.value.get_values_for_type(x509.DNSName)
-    return [*hosts, *map(str, extension.value.get_values_for_type(x509.IPAddress))]
+    hosts = listed.get_values_for_type(x509.DNSName)
+    return [*hosts, *map(str, listed.get_values_for_type(x509.IPAddress))]
 
 
 def covers(name: str, host: str) -> bool:
@@ -202,7 +228,7 @@ def describe(ders: tuple[bytes, ...]) -> dict[str, Any] | None:
     return {
         **_describe(own),
         "name": printable(called(own.subject, *names(own))),
-        "sans": [printable(name) for name in names(own)],
+        "sans": [printable(name) for name in names(own)[:MOST_NAMES]],
         "days_left": round(validity(own).left / DAY, 1),
         "renewal_due": (validity(own).ends - validity(own).renewal_due).isoformat(),
         "chain": [_describe(certificate) for certificate in chain.certificates[1:]],
@@ -215,8 +241,8 @@ def _describe(certificate: x509.Certificate) -> dict[str, Any]:
     return {
         "name": printable(called(certificate.subject)),
         "issuer_name": printable(called(certificate.issuer)),
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
+        "subject": printable(certificate.subject.rfc4514_string()),
+        "issuer": printable(certificate.issuer.rfc4514_string()),
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),
         "serial": f"{certificate.serial_number:x}",

@@ -64,14 +64,16 @@ class Climb:
             if broken := next((f for f in self.found if f.broken and f.id != "dns.caa"), None):
                 self.found.skipped(CHECKS[rung], f"not checked: {broken.id} failed")
             else:
-                await climb()
+                with self.found.catching():
+                    await climb()
 
     async def dns(self) -> None:
         if self.target.connect_to:
             where = join(*self.target.connect_to)
             self.found.skipped(CHECKS["dns"], f"not asked: connecting to {where} instead")
         else:
-            self.addresses = await names.look_up(self.found, self.target)
+            with self.found.catching():
+                self.addresses = await names.look_up(self.found, self.target)
 
     @property
     def _port(self) -> int:

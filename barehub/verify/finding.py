@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 _LONGEST = 400
 
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+    "\ufdd0-\ufdef\ufffe\uffff]+"
 )
-"""Control characters (an escape sequence needs one) and those that reorder or hide text."""
+"""Control characters (an escape sequence needs one), those that reorder or hide text, and what is
+no character (XML 1.0, 2.2, has none of U+FFFE and U+FFFF)."""
 
 
 def printable(text: str) -> str:
     """``text`` from a certificate or a page, safe to print on a terminal and in a log."""
-    clean = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+    clean = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[: 10 * _LONGEST])
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+
+
+UNJUDGED = "verify.error"
+"""The finding of an endpoint that barehub failed at."""
+
+_REPORT = "this is a fault of barehub: please report it, with this line and the endpoint"
+_MOST_FRAMES = 6
+
+
+def _way(error: BaseException) -> str:
+    """Return the lines of code that ``error`` came through, the innermost first."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    lines = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
+    return ", ".join(lines[:_MOST_FRAMES])
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,23 @@ class Findings(list[Finding]):
     def skipped(self, ids: Iterable[str], why: str) -> None:
         for id in ids:
             self._add(id, "error", "skip", why, None, False)
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Turn an exception that nobody expected into a finding: one endpoint must not end others.
+
+        Its text is left out, since it may quote what must not be shown.
+        """
+        try:
+            yield
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a panic of a library in Rust is no Exception
+            self.unjudged(f"{type(error).__name__} in {_way(error)}")
+
+    def unjudged(self, why: str) -> None:
+        """Add that the endpoint could not be judged, which is a fault of barehub's."""
+        self.failed(UNJUDGED, f"not judged: {why}", _REPORT, permanent=True)
 
     def _add(
         self, id: str, severity: str, status: str, message: str, fix: str | None, permanent: bool

@@ -10,7 +10,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from barehub.verify.certificate import DAY, Chain, called, validity
+from barehub.verify.certificate import DAY, Chain, called, extension, validity
 from barehub.verify.finding import Findings
 
 if TYPE_CHECKING:
@@ -39,10 +39,15 @@ def judge(found: Findings, chain: Chain, *, public: bool) -> None:
     _key(found, chain)
     _signature(found, chain)
     _order(found, chain)
-    _purpose(found, chain.own)
-    _staple(found, chain)
+    if chain.flaw:
+        message = f"the certificate's extensions cannot be read ({chain.flaw}), nor judged"
+        found.warned("tls.malformed", message, "issue it again: some clients refuse it")
+    else:
+        _purpose(found, chain.own)
+        _staple(found, chain)
     if public:
         _life(found, chain.own)
+    if public and not chain.flaw:
         _timestamps(found, chain.own)
 
 
@@ -98,7 +103,7 @@ def _hash(certificate: x509.Certificate) -> str:
 
     try:
         algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, ValueError):
         return "a hash of an unknown kind"
     return algorithm.name if algorithm else "its own hash"
 
@@ -120,9 +125,8 @@ def _purpose(found: Findings, own: x509.Certificate) -> None:
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    try:
-        usage = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
+    usage = extension(own, x509.ExtendedKeyUsage)
+    if usage is None:
         return
     good = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
     if any(purpose in good for purpose in usage):
@@ -136,9 +140,8 @@ def _staple(found: Findings, chain: Chain) -> None:
     """A certificate without OCSP is normal: Let's Encrypt ended it in August 2025."""
     from cryptography import x509
 
-    try:
-        features = chain.own.extensions.get_extension_for_class(x509.TLSFeature).value
-    except x509.ExtensionNotFound:
+    features = extension(chain.own, x509.TLSFeature)
+    if features is None:
         found.passed("tls.must-staple", "it does not ask for OCSP")
         return
     if x509.TLSFeatureType.status_request not in features:
@@ -164,11 +167,8 @@ def _life(found: Findings, own: x509.Certificate) -> None:
 def _timestamps(found: Findings, own: x509.Certificate) -> None:
     from cryptography import x509
 
-    kind = x509.PrecertificateSignedCertificateTimestamps
-    try:
-        number = len(own.extensions.get_extension_for_class(kind).value)
-    except x509.ExtensionNotFound:
-        number = 0
+    promises = extension(own, x509.PrecertificateSignedCertificateTimestamps)
+    number = 0 if promises is None else len(promises)
     if number >= TIMESTAMPS:
         found.passed("tls.sct", f"{number} logs have promised to show it")
     else:

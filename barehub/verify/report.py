@@ -59,7 +59,7 @@ class Report:
             (described for c in chains if c and (described := certificate.describe(c))), None
         )
 
-    @property
+    @cached_property
     def validity(self) -> Validity | None:
         """From when until when the certificate that visitors see is good."""
         for vantage in self.target.vantages:

@@ -43,7 +43,8 @@ def accept(found: Findings, host: str, ders: tuple[bytes, ...], *, public: bool)
     chain = Chain.read(ders)
     if chain is None:
         fix = "replace the certificate"
-        found.failed("tls.untrusted", "what it sends cannot be read", fix, permanent=True)
+        message = "OpenSSL takes the certificate, which is malformed: browsers refuse it"
+        found.failed("tls.malformed", message, fix, permanent=True)
         return
     found.passed("tls.untrusted", f"issued by {called(chain.own.issuer)}, which is trusted")
     found.passed("tls.hostname", f"the certificate is for {host}")
@@ -126,6 +127,10 @@ def _name(found: Findings, chain: Chain, host: str, code: int) -> None:
     listed = ", ".join(good_for[:8]) + (", …" if len(good_for) > 8 else "")
     if code not in NAME_MISMATCH and any(covers(name, host) for name in good_for):
         found.passed("tls.hostname", f"the certificate is for {host}")
+    elif chain.flaw:
+        if code in NAME_MISMATCH:
+            message = f"the certificate is not for {host}; its names cannot be read"
+            found.failed("tls.hostname", message, f"issue it for {host}", permanent=True)
     elif not good_for:
         found.failed(
             "tls.no-san",

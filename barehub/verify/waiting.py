@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from barehub.verify.probe import probe
 from barehub.verify.report import Report
@@ -21,38 +20,6 @@ ABOVE_TCP_SECONDS = 5.0
 """Pauses after a pass, until TCP answers, and after that: BinderHub keeps its health for 15 s."""
 
 HEARTBEAT_SECONDS = 30.0
-TICK_SECONDS = 0.1
-
-AT_ONCE = 64
-"""How many endpoints are looked at side by side."""
-
-Result = TypeVar("Result")
-Look = Callable[[Target], Awaitable[Report]]
-
-
-async def stoppable(work: Coroutine[Any, Any, Result], stop: Callable[[], None]) -> Result:
-    """The result of ``work``; ``stop`` is called several times a second and may raise."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=TICK_SECONDS)
-            stop()
-    finally:
-        task.cancel()
-    return task.result()
-
-
-async def each(targets: Sequence[Target], look: Look, done: Callable[[Report], None]) -> None:
-    """Look at all ``targets`` side by side; ``done`` is told of each as it comes in."""
-    free = asyncio.Semaphore(AT_ONCE)
-
-    async def one(target: Target) -> None:
-        async with free:
-            done(await look(target))
-
-    async with asyncio.TaskGroup() as group:
-        for target in targets:
-            group.create_task(one(target))
 
 
 async def until_ready(target: Target, seconds: float, now: Callable[[str], None]) -> Report:

@@ -151,6 +151,8 @@ def test_waiting_says_what_for_and_ends_with_the_second_pass_in_a_row(
             servers.start(routes(known, Turns()), port=port)
 
     with socket.socket() as held:
+        # the process that looks has a copy of it: without this the server could not be started
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
         target = verify.parse(f"https://{HOST}:{port}", ca_file=str(servers.ca))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import mmap
 import re
 import time
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from barehub import verify
 from barehub.verify.finding import Finding, Findings
 from barehub.verify.launching import build, notebook, stopping
 from barehub.verify.launching.launch import CHECKS, REPO, launch
-from barehub.verify.waiting import stoppable
 
 BUILD_TOKEN = "eyJ-canary-build-token.71c0"
 TOKEN = "canary-notebook-token-5d1f"
@@ -120,11 +120,8 @@ def launched(
 ) -> Told:
     told = told or Told([], [], [])
 
-    async def run() -> Findings:
-        work = launch(target, REPO, told.phases.append, told.lines.append)
-        return await stoppable(work, stop)
-
-    told.found = list(asyncio.run(run()))
+    found = verify.try_launch(target, REPO, told.phases.append, told.lines.append, stop=stop)
+    told.found = list(found)
     for secret in (BUILD_TOKEN, TOKEN, HUB_TOKEN):
         assert secret not in told.all()
     return told
@@ -331,15 +328,15 @@ def test_an_interruption_stops_the_server(
 def test_an_interruption_right_after_the_launch_stops_the_server(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub, real, came = Hub(), build.run, []
+    hub, real, came = Hub(), build.run, mmap.mmap(-1, 1)  # shared with the process that launches
 
     async def run(*args: Any) -> None:
         await real(*args)
-        came.append(True)
+        came[0] = 1
         await asyncio.sleep(3600)
 
     def stop() -> None:
-        if came:
+        if came[0]:
             raise InterruptedError
 
     monkeypatch.setattr(build, "run", run)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from barehub.errors import UsageError
+from barehub.verify import MAY_RUN
 from barehub.verify.finding import Findings
 from barehub.verify.http import Unanswered
 from barehub.verify.launching import build, stopping
@@ -126,8 +127,7 @@ def _failed(
     found.failed("binder.launch", f"{where}: {why}{code}", fix, permanent=permanent)
     found.skipped(CHECKS[1:3], "not tried: there is no notebook")
     if course.launching:
-        message = "a server may have been started; the hub's culler ends it when nobody uses it"
-        found.warned("binder.stopped", message, "kubectl get pods -n binderhub")
+        found.warned("binder.stopped", MAY_RUN, "kubectl get pods -n binderhub")
 
 
 _FIXES = {

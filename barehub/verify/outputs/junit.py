@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from barehub.verify.finding import Finding
 from barehub.verify.report import Report
+
+_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (2.2) does not allow, not even escaped; tostring() writes it all the same."""
 
 
 def text(reports: Sequence[Report], *, strict: bool) -> str:
@@ -17,7 +21,7 @@ def text(reports: Sequence[Report], *, strict: bool) -> str:
             found = [finding for finding in report.findings if finding.vantage == vantage]
             _suite(root, report, vantage, found, strict)
     indent(root)
-    body = tostring(root, encoding="unicode")
+    body = _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", tostring(root, encoding="unicode"))
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
 
 
