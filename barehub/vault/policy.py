@@ -17,11 +17,13 @@ import functools
 import getpass
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from barehub import age_keys
 from barehub.errors import UsageError, VaultError
 from barehub.vault import files, path_pattern, reader_lists, services
 from barehub.vault.git import shown
@@ -47,9 +49,6 @@ CONFLICT = re.compile(r"^(<<<<<<< |=======$|>>>>>>> )", re.M)
 
 FIELDS = ("age", *(kind.field for kind in services.KINDS))
 """The lists of readers in a rule: people, CI with a key, and key services."""
-
-KINDS = ("age1", "ssh-ed25519 ", "ssh-rsa ")
-"""How a recipient begins that sops encrypts to (https://getsops.io/docs/#encrypting-using-age)."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +106,17 @@ class Policy:
         raise VaultError(f"{NAME} has no rule for {shown(file)}", f"{NAME}   # add one")
 
     def check_keys(self) -> None:
-        """See that each reader's key is one: sops says no more than that it failed.
+        """Check each reader's key: sops says no more than that it failed.
 
-        :raises VaultError: names the line.
+        :raises VaultError: a key cannot be encrypted for; names the line and the reason.
         """
         for key in self.everyone():
-            if not is_key(key):
+            if reason := refusal(key):
                 line = next(n for n, text in enumerate(self.text.split("\n"), 1) if key in text)
                 raise VaultError(
-                    f"{NAME} line {line}: {key[:24]!r} is no whole age or SSH key",
+                    f"{NAME} line {line}: {key[:24]!r} is no whole age or SSH key: {reason}",
                     f"git diff {NAME}",
+                    f"invoke vault.remove-recipient {shlex.quote(self.names.get(key, key))}",
                 )
 
     def everyone(self) -> tuple[str, ...]:
@@ -180,22 +180,9 @@ class Policy:
         return text
 
 
-def is_key(text: str) -> bool:
-    """Whether ``text`` is a key that sops can encrypt to, whole and without a comment."""
-    import pyrage
-
-    if services.kind_of(text):
-        return True
-    if re.fullmatch(r"age1[a-z0-9-]+1[02-9ac-hj-np-z]{6,}", text):
-        return True  # a plugin's, which only the plugin can judge
-    try:
-        if text.startswith("age1"):
-            pyrage.x25519.Recipient.from_str(text)
-        else:
-            pyrage.ssh.Recipient.from_str(text)
-    except pyrage.RecipientError:
-        return False
-    return True
+def refusal(reader: str) -> str:
+    """Say why nothing can be encrypted for ``reader``, a key without a comment; empty if it can."""
+    return "" if services.kind_of(reader) else age_keys.refusal(reader)
 
 
 def new(readers: Mapping[str, str]) -> str:
@@ -247,7 +234,7 @@ def key_services(root: Path) -> list[str]:
 def _rule_nodes(text: str) -> list[Any]:
     import yaml
 
-    if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY-----" in text:
+    if age_keys.like_secret(text) or "PRIVATE KEY-----" in text:
         raise VaultError(
             f"{NAME} holds a PRIVATE key: consider it leaked",
             f"{NAME}   # put its public key (age1…) there, and make a new identity",
@@ -329,10 +316,12 @@ def _rule(rule: Any, where: str) -> Rule:
     if len(set(recipients)) < len(recipients):
         raise VaultError(f"{where} names a recipient twice")
     for recipient in lists.pop("age"):
-        if not recipient.startswith(KINDS):
+        kind = age_keys.kind_of(recipient)
+        if kind is None or not (kind.stanza or kind.identity):
+            known = ", ".join(kind.recipient.strip() for kind in age_keys.TAKEN)
             raise VaultError(
                 f"{where}: {recipient.split()[0][:24]!r} is no kind of recipient that sops knows",
-                f"a recipient begins with {', '.join(kind.strip() for kind in KINDS)}",
+                f"a recipient begins with {known}",
             )
     for field, names in lists.items():
         for name in names:

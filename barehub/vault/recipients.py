@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from barehub import age_keys
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
 from barehub.lock import Holder, Lock
@@ -90,18 +91,18 @@ def key_of(text: str) -> str:
             raise UsageError(f"{text} cannot be read", f"ls -l {text}") from None
     _refuse_private_key(text)
     key = " ".join(text.split()[:2])
-    if not policy.is_key(key):
+    if reason := policy.refusal(key):
         kind = next(iter(key.split()), "")[:24]
         raise UsageError(
-            f"{kind!r} is no whole key that can read the vault",
-            "give an age key (age1…), or an SSH key of type ed25519 or RSA, in quotes",
+            f"{kind!r} is no whole key that can read the vault: {reason}",
+            "give an age key (age1…, age1pq1…), or an SSH key of type ed25519 or RSA, in quotes",
             "of a key service, give the ARN of a key in AWS KMS, or its URL in HashiCorp Vault",
         )
     return key
 
 
 def _refuse_private_key(text: str) -> None:
-    if "AGE-SECRET-KEY-" in text.upper() or "PRIVATE KEY" in text:
+    if age_keys.like_secret(text) or "PRIVATE KEY" in text:
         raise UsageError(
             "that is a PRIVATE key: consider it leaked, and make a new one",
             "give the public one, age1… or ssh-ed25519 …",

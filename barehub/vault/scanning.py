@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
+from barehub import age_keys
 from barehub.vault.ciphertext import Flaw
 
 LARGEST = 32 * 1024 * 1024
@@ -51,7 +52,7 @@ _PLAN = re.compile(rb"PK\x01\x02.{24}\x06\0.{16}tfplan", re.S)
 """An entry of that name in a zip's directory (APPNOTE.TXT, 4.3.12), of whatever version it is."""
 
 _PUTTY = re.compile(rb"PuTTY-User-Key-File-\d.{0,4000}Private-Lines: \d+\s+[A-Za-z0-9+/]{40}", re.S)
-_AGE = re.compile(rb"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}(?![A-Z0-9])")
+_AGE = re.compile(rf"(?i:{age_keys.SECRET})(?![A-Za-z0-9])".encode())
 
 
 def flaws(name: str, content: bytes) -> Iterator[Flaw]:
@@ -75,8 +76,9 @@ def _by_name(name: str) -> Iterator[Flaw]:
 
 
 def _private_keys(content: bytes) -> Iterator[Flaw]:
+    lowered = content.lower()
     for marker, pattern, what, is_one in _KEYS:
-        if marker not in content:  # cheap: most files end here
+        if marker not in lowered:  # cheap: most files end here
             continue
         for found in pattern.finditer(content):
             if is_one(found[0]):
@@ -85,14 +87,7 @@ def _private_keys(content: bytes) -> Iterator[Flaw]:
 
 
 def _is_identity(text: bytes) -> bool:
-    """Whether the checksum is right: what documentation shows is mostly made up."""
-    import pyrage
-
-    try:
-        pyrage.x25519.Identity.from_str(text.decode())
-    except pyrage.IdentityError:
-        return False
-    return True
+    return age_keys.is_secret(text.decode())
 
 
 def _holds_key(text: bytes) -> bool:
@@ -100,11 +95,32 @@ def _holds_key(text: bytes) -> bool:
     return bool(_PEM.search(base64.b64decode(whole[: len(whole) // 4 * 4])))
 
 
+def _holds_identity(text: bytes) -> bool:
+    run = re.findall(rb"[A-Za-z0-9+/]+", re.sub(_BETWEEN, b"", text))[0]
+    run = run[: len(run) - (len(run) % 4 == 1)]
+    decoded = base64.b64decode(run + b"=" * (-len(run) % 4))
+    return any(_is_identity(found[0]) for found in _AGE.finditer(decoded))
+
+
+def _in_base64(beginning: bytes) -> Iterator[tuple[bytes, re.Pattern[bytes]]]:
+    """Give the text that stands for ``beginning`` in base64, with 0, 1 and 2 bytes before it in
+    its group of three, and a pattern that begins with that group."""
+    for before, unknown in enumerate((0, 2, 3)):
+        known = base64.b64encode(bytes(before) + beginning)[
+            unknown : (before + len(beginning)) * 8 // 6
+        ]
+        yield known, re.compile(rb"[A-Za-z0-9+/]{%d}%b(?s:.){0,250}" % (unknown, re.escape(known)))
+
+
 _KEYS: tuple[tuple[bytes, re.Pattern[bytes], str, Callable[[bytes], bool]], ...] = (
-    (b"PRIVATE KEY", _PEM, "a private key", bool),
-    (b"LS0tLS1CRUdJTi", _ENCODED, "a private key in base64", _holds_key),
-    (b"PuTTY-User-Key-File-", _PUTTY, "a private key of PuTTY", bool),
-    (b"AGE-SECRET-KEY-1", _AGE, "an age identity", _is_identity),
+    (b"private key", _PEM, "a private key", bool),
+    (b"ls0tls1crudjti", _ENCODED, "a private key in base64", _holds_key),
+    (b"putty-user-key-file-", _PUTTY, "a private key of PuTTY", bool),
+    (b"age-", _AGE, "an age identity", _is_identity),
+    *(
+        (mark.lower(), pattern, "an age identity in base64", _holds_identity)
+        for mark, pattern in _in_base64(b"AGE-SECRET-KEY-")
+    ),
 )
 
 

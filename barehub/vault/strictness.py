@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from barehub import age_keys
 from barehub.vault import anatomy, services
 from barehub.vault.anatomy import DAMAGED, Leaf
 from barehub.vault.ciphertext import Flaw, obstacle
@@ -30,21 +31,26 @@ PLAIN_METADATA = {
     "version": re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.A),
     "unencrypted_suffix": re.compile("_unencrypted"),  # what sops writes when no rule says else
 }
-RECIPIENT = re.compile(
-    r"(age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2})(?: [\w.-]+@[\w.-]+)?"
-)
+RECIPIENT = re.compile(rf"({'|'.join(kind.form for kind in age_keys.TAKEN)})(?: [\w.-]+@[\w.-]+)?")
 """An SSH key may have its usual comment behind it, the owner's account."""
 
 _ARMOR = re.compile(
     r"\s*-----BEGIN AGE ENCRYPTED FILE-----([A-Za-z0-9+/=\s]+)-----END AGE ENCRYPTED FILE-----\s*"
 )
 _B64 = rb"[A-Za-z0-9+/]"
+_STANZAS = b"|".join(
+    re.escape(kind.stanza).encode()
+    + b"".join(b" %b{%d}" % (_B64, length) for length in kind.arguments)
+    for kind in age_keys.TAKEN
+)
 _AGE = re.compile(
-    rb"age-encryption\.org/v1\n"
-    rb"-> (?:(X25519) %(b)b{43}|(ssh-ed25519 %(b)b{6}) %(b)b{43}|(ssh-rsa %(b)b{6}))\n"
-    rb"(?:%(b)b{64}\n)*%(b)b{0,63}\n--- %(b)b{43}\n.{64}" % {b"b": _B64},
+    rb"age-encryption\.org/v1\n-> (%(s)b)\n"
+    rb"(?:%(b)b{64}\n)*%(b)b{0,63}\n--- %(b)b{43}\n.{64}" % {b"b": _B64, b"s": _STANZAS},
     re.S,
 )
+
+TAG = 6
+"""Characters of the hash of an SSH key in its stanza; all else in one is new each time."""
 
 READABLE = 32
 """Bytes of ciphertext that are all ASCII by chance once in four thousand million times."""
@@ -131,7 +137,9 @@ def _reader_flaws(readers: Any) -> Iterator[Flaw]:
     if not isinstance(readers, list) or not readers:
         yield Flaw("it has no age recipient", fix="invoke vault.sync")
         return
-    if not all(map(_is_reader, readers)):
+    if refused := next(filter(None, map(_refusal, readers)), ""):
+        yield Flaw(refused, fix="invoke vault.sync")
+    elif not all(map(_is_reader, readers)):
         yield Flaw("an age recipient in its metadata is malformed", fix="invoke vault.sync")
     elif len(set(map(_key, readers))) < len(readers):
         yield Flaw("an age recipient is there twice", fix="invoke vault.rotate")
@@ -158,14 +166,24 @@ def _is_reader(reader: Any) -> bool:
     )
 
 
+def _refusal(reader: Any) -> str:
+    """Say which reader has a key of a kind that barehub refuses, and why; else empty."""
+    recipient = reader.get("recipient") if isinstance(reader, dict) else None
+    if not isinstance(recipient, str):
+        return ""
+    kind = age_keys.kind_of(recipient)
+    return f"it has a reader that cannot be one: {kind.refusal}" if kind and kind.refusal else ""
+
+
 def _expected(recipient: str) -> str:
     """How a stanza for ``recipient`` begins (https://github.com/C2SP/C2SP/blob/main/age.md)."""
-    kind, _, key = recipient.partition(" ")
+    kind = age_keys.kind_of(recipient)
+    _, _, key = recipient.partition(" ")
     if not key:
-        return "X25519"
+        return kind.stanza if kind else ""
     wire = base64.b64decode(key) if len(key) % 4 == 0 else b""
     tag = base64.b64encode(hashlib.sha256(wire).digest()[:4]).decode()
-    return f"{kind} {tag.rstrip('=')}"
+    return f"{kind.stanza} {tag.rstrip('=')}" if kind else ""
 
 
 def _stanza(armored: str) -> str:
@@ -176,9 +194,10 @@ def _stanza(armored: str) -> str:
         return ""
     content = base64.b64decode(text)
     header = _AGE.fullmatch(content)
-    if header is None or header.lastindex is None or base64.b64encode(content).decode() != text:
+    if header is None or base64.b64encode(content).decode() != text:
         return ""
-    return header[header.lastindex].decode()
+    kind, *arguments = header[1].decode().split()
+    return " ".join([kind, *(one for one in arguments if len(one) == TAG)])
 
 
 def _blocks(metadata: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -369,6 +370,31 @@ def test_a_damaged_protected_identity_is_no_wrong_passphrase(
         asked = person(PASSPHRASE)
         assert f"SOPS_AGE_KEY_FILE={file} cannot be decrypted: " in refusal(vault)
         assert len(asked) == 1
+
+
+def test_right_passphrase_is_accepted_on_a_busy_machine(
+    vault: Vault, own_home: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rage measures how fast the machine is at the moment, and refuses what would take long."""
+    file = own_home / "key.age"
+    protected(file, identity.key_file().read_bytes(), "--armor")
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(file))
+    identity.key_file().unlink()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
+    try:
+        asked = person(PASSPHRASE)
+        assert opens(vault)
+        assert len(asked) == 1
+    finally:
+        for child in busy:
+            child.kill()
+            child.wait()
+
+
+def test_ssh_key_with_many_rounds_is_opened(vault: Vault, own_home: Path, person: Person) -> None:
+    give(vault, ssh_key(own_home / ".ssh" / "id_ed25519", "-a", "100", secret=PASSPHRASE))
+    person(PASSPHRASE)
+    assert opens(vault)
 
 
 def test_create_adds_nothing_to_a_protected_key_file(vault: Vault, own_home: Path) -> None:

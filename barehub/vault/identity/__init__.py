@@ -15,17 +15,19 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from barehub import age_keys
 from barehub.console import console
 from barehub.errors import VaultError
 from barehub.vault import policy
 from barehub.vault.identity import age_key, keychain, sources, ssh_key
-from barehub.vault.identity.age_key import Identity, NeedsPlugin
+from barehub.vault.identity.age_key import Identity, NeedsPlugin, UnknownLines
 from barehub.vault.identity.sources import NAMED_SSH_KEY, Look, key_file, shown
 from barehub.vault.services import among
 
 __all__ = ["Identity", "Look", "NoIdentity", "Search", "create", "find", "key_file", "search"]
 
 _taken = ""
+_noted: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def search(
     for look in walk(readers, ask=ask, services=services):
         looks.append(look)
         if look.reader(readers):
+            _note_unknown(looks)
             return Search(tuple(looks), True)
     return without_reader(looks, readers)
 
@@ -87,6 +90,7 @@ def without_reader(looks: Sequence[Look], readers: Collection[str] = ()) -> Sear
     """
     _refuse_obstacles(looks, readers)
     if any(look.identities for look in looks):
+        _note_unknown(looks)
         return Search(tuple(looks), False)
     problem = f"no age identity: looked in {', '.join(map(str, looks))}"
     if not readers:
@@ -136,10 +140,7 @@ def create() -> Identity:
 
     :raises VaultError: the key file cannot be written.
     """
-    import pyrage
-
-    made = pyrage.x25519.Identity.generate()
-    key, recipient = str(made), str(made.to_public())
+    recipient, key = age_keys.create()
     chosen = keychain.choose()
     trouble = keychain.keep(chosen, [key])
     if not trouble:
@@ -164,7 +165,12 @@ def admission(recipient: str, root: Path) -> str:
 
 
 def _refuse_obstacles(looks: Sequence[Look], readers: Collection[str]) -> None:
+    found = any(look.identities for look in looks)
     for obstacle in (obstacle for look in looks for obstacle in look.obstacles):
+        if isinstance(obstacle, UnknownLines):
+            if found:
+                continue
+            raise obstacle
         if not isinstance(obstacle, NeedsPlugin) or not readers:
             raise obstacle
         if any(reader.startswith(obstacle.reader) for reader in readers):
@@ -175,6 +181,15 @@ def _refuse_obstacles(looks: Sequence[Look], readers: Collection[str]) -> None:
             "SOPS_AGE_SSH_PRIVATE_KEY_FILE=FILE   names the private key itself",
             "or use an age identity: invoke vault.login --new",
         )
+
+
+def _note_unknown(looks: Sequence[Look]) -> None:
+    """Tell once of lines that were passed over."""
+    for look in looks:
+        for obstacle in look.obstacles:
+            if isinstance(obstacle, UnknownLines) and obstacle.problem not in _noted:
+                _noted.add(obstacle.problem)
+                console.warn(f"{obstacle.problem}; ignored")
 
 
 def _append(path: Path, recipient: str, key: str) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from barehub import age_keys
 from barehub.errors import VaultError
-from barehub.vault.identity import passphrase
+from barehub.vault.identity import age_file, passphrase
 from barehub.vault.services import kind_of
 
-BINARY = b"age-encryption.org/"
-ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
-SCRYPT = b"\n-> scrypt "
-
-WANTED = "an identity is the line that begins with AGE-SECRET-KEY-1"
+_BEGINNINGS = " or ".join(kind.identity for kind in age_keys.TAKEN if kind.identity)
+WANTED = f"an identity is the line that begins with {_BEGINNINGS}"
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,7 @@ class Identity:
     @property
     def shown(self) -> str:
         """The recipient in a sentence: an SSH key is long, and only its end tells it apart."""
-        kind, _, rest = self.recipient.partition(" ")
-        return f"{kind} …{rest[-12:]}" if rest else kind
+        return age_keys.shown(self.recipient)
 
     @property
     def service(self) -> bool:
@@ -54,10 +49,28 @@ class Identity:
 
 @dataclass(frozen=True)
 class Text:
-    """What stood in a text: identities, and for each that only a plugin can use why not."""
+    """What stood in a text: identities, why each that a plugin is for cannot be used, and the
+    lines that are neither."""
 
     identities: Sequence[Identity]
     plugins: Sequence[NeedsPlugin]
+    unknown: UnknownLines | None = None
+
+    @property
+    def obstacles(self) -> list[VaultError]:
+        return [*self.plugins, *([self.unknown] if self.unknown else [])]
+
+
+class UnknownLines(VaultError):
+    """Lines of ``source`` that are no identity; ``lines`` has number and reason, never the text."""
+
+    def __init__(self, source: str, lines: Sequence[tuple[int, str]]) -> None:
+        number, reason = lines[0]
+        said = f"line {number} is {reason}"
+        if len(lines) > 1:
+            numbers = ", ".join(str(number) for number, _ in lines[:8])
+            said = f"lines {numbers}{', …' * (len(lines) > 8)} are not age identities"
+        super().__init__(f"{source} {said}", WANTED)
 
 
 class NeedsPlugin(VaultError):
@@ -77,10 +90,10 @@ def parse(content: bytes, source: str, *, ask: bool = True) -> Text:
 
     :param ask: whether a person may be asked for a passphrase.
     :raises passphrase.Protected: it needs a passphrase, and nobody can be asked.
-    :raises VaultError: a line is something else; says which and what.
+    :raises VaultError: it is no text of lines, or cannot be decrypted.
     """
     start = content.lstrip()
-    if start.startswith((BINARY, ARMOR)):
+    if start.startswith((age_file.INTRO, age_file.ARMOR)):
         return _parse_lines(_decrypted(content, source, ask), source)
     if start.startswith(b"-----BEGIN"):
         raise VaultError(
@@ -94,56 +107,31 @@ def parse(content: bytes, source: str, *, ask: bool = True) -> Text:
 
 
 def _parse_lines(text: str, source: str) -> Text:
-    identities, plugins = [], []
+    identities, plugins, unknown = [], [], []
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
-        where = f"{source} line {number}"
         if not line or line.startswith("#"):
             continue
-        if line.upper().startswith("AGE-PLUGIN-"):
-            name = line.upper().removeprefix("AGE-PLUGIN-").rpartition("-1")[0]
-            plugins.append(NeedsPlugin(where, name.lower()))
+        if opened := age_keys.opened(line):
+            recipient, key = opened
+            identities.append(Identity(recipient, source, key))
+        elif name := age_keys.plugin_of(line):
+            plugins.append(NeedsPlugin(f"{source} line {number}", name))
+        elif age_keys.kind_of(line):
+            unknown.append((number, "a public key, not an identity"))
         else:
-            identities.append(_identity(line, source, where))
-    return Text(identities, plugins)
-
-
-def _identity(line: str, source: str, where: str) -> Identity:
-    import pyrage
-
-    if line.startswith(("age1", "ssh-")):
-        raise VaultError(f"{where} is a public key, not an identity", WANTED)
-    try:
-        return Identity(str(pyrage.x25519.Identity.from_str(line).to_public()), source, line)
-    except pyrage.IdentityError:
-        raise VaultError(f"{where} is not an age identity", WANTED) from None
+            unknown.append((number, "not an age identity that barehub knows"))
+    return Text(identities, plugins, UnknownLines(source, unknown) if unknown else None)
 
 
 def _decrypted(content: bytes, source: str, ask: bool) -> str:
-    import pyrage
-
-    if SCRYPT not in _header(content):
-        raise VaultError(f"{source} is encrypted, but not by a passphrase, or is damaged", WANTED)
-
     def opened(given: str) -> str:
         try:
-            return str(pyrage.passphrase.decrypt(content, given).decode())
-        except pyrage.DecryptError as error:
-            if str(error) == "Decryption failed":  # the one that a wrong passphrase gives
-                raise passphrase.WrongPassphrase from None
-            reason = str(error).splitlines()[0].rstrip(".").lower()
-            raise VaultError(f"{source} cannot be decrypted: {reason}") from None
+            return age_file.Locked.parse(content).decrypt(given).decode()
+        except age_file.Undecryptable as error:
+            raise VaultError(f"{source} cannot be decrypted: {error}") from None
         except UnicodeDecodeError:
             raise VaultError(f"{source} holds no text, and no age identity") from None
 
+    if not age_file.has_passphrase(content):
+        raise VaultError(f"{source} is encrypted, but not by a passphrase, or is damaged", WANTED)
     return passphrase.unlocked(content, source, opened, ask=ask)
-
-
-def _header(content: bytes) -> bytes:
-    """The beginning of an age file, out of its armor."""
-    if content.lstrip().startswith(BINARY):
-        return content.lstrip()[:200]
-    lines = content.split(b"\n")[1:3]
-    try:
-        return base64.b64decode(b"".join(line.strip() for line in lines))
-    except binascii.Error:
-        return b""

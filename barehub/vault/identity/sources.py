@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import process
+from barehub import age_keys, process
 from barehub.console import console
 from barehub.errors import ToolError, VaultError
 from barehub.vault import credentials
@@ -101,7 +101,7 @@ def _age(content: bytes, source: str, empty: str, ask: bool) -> Look:
     except Protected as error:
         return Look(source, note="protected by a passphrase", obstacles=(error,))
     note = "" if text.identities else "for a plugin" if text.plugins else empty
-    return Look(source, tuple(text.identities), note, tuple(text.plugins))
+    return Look(source, tuple(text.identities), note, tuple(text.obstacles))
 
 
 def _in_named_file(ask: bool) -> Look:
@@ -203,6 +203,6 @@ def _ssh(key: SshKey, source: str, readers: Collection[str], ask: bool) -> Look:
 
 
 def _refuse_key_itself(value: str, variable: str) -> None:
-    if "AGE-SECRET-KEY-" in value.upper() or "PRIVATE KEY-----" in value:
+    if age_keys.like_secret(value) or "PRIVATE KEY-----" in value:
         hint = "put an age identity into SOPS_AGE_KEY, an SSH key into a file"
         raise VaultError(f"{variable} holds a private key itself", hint)

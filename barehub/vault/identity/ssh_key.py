@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barehub import process
+from barehub import age_keys, process
 from barehub.errors import ToolError, VaultError
 from barehub.vault.identity import passphrase
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-USABLE = ("ssh-ed25519", "ssh-rsa")
+USABLE = tuple(kind.stanza for kind in age_keys.TAKEN if kind.recipient.endswith(" "))
 """What age can encrypt to (https://github.com/FiloSottile/age#ssh-keys)."""
 
 OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -116,7 +116,7 @@ def _refuse_what_is_no_private_key(content: bytes) -> None:
             "cannot decrypt",
             "name the private key's file, without .pub",
         )
-    if b"AGE-SECRET-KEY-" in content.upper():
+    if age_keys.like_secret(content.decode("latin-1")):
         raise VaultError("an age identity", "name its file in SOPS_AGE_KEY_FILE")
     if b"PRIVATE KEY-----" not in content.partition(b"\n")[0]:
         raise VaultError("not an SSH private key")

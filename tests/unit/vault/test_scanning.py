@@ -104,6 +104,12 @@ def test_identities_of_age_whose_checksum_is_right() -> None:
     assert said(f"{key[:-1]}{other}".encode()) == []
     assert said(b"AGE-SECRET-KEY-1" + b"Q" * 58) == []
     assert said(b"AGE-SECRET-KEY-1... begins a key " * 9) == []
+    assert said(key.lower().encode()) == ["an age identity"]
+    for before in ("", "#", "# ", "# created: 2026\n# public key: age1\n"):
+        encoded = base64.b64encode(f"{before}{key}\n".encode())
+        assert said(b"age.agekey: " + encoded) == ["an age identity in base64"]
+        assert said(encoded[:24] + b"\n  " + encoded[24:]) in ([], ["an age identity in base64"])
+    assert said(base64.b64encode(f"{key[:-1]}{other}".encode())) == []
 
 
 def test_a_key_of_putty() -> None:

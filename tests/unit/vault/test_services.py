@@ -35,7 +35,7 @@ creation_rules:
 def test_what_a_policy_may_name(id: str, field: str) -> None:
     kind = services.kind_of(id)
     assert kind is not None and kind.field == field
-    assert policy.is_key(id)
+    assert policy.refusal(id) == ""
     text = RULES + f"    {field}: [{id}]\n"
     assert Policy.parse(text).readers("secrets/x") == (ALICE, id)
 
