@@ -6,6 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from barehub import age_keys, tokens
+
 SHORTEST = 6
 """Characters below which a value is not looked for elsewhere: "true" and "8443" are everywhere."""
 
@@ -25,26 +27,6 @@ _PUBLIC_NAME = re.compile(
     r"(^|_)(source|version|image|tag|commit|revision|checksum|digest|hash|sha\d*|fingerprint|domain)$"
 )
 
-_FORMS = re.compile(
-    r"""
-    \b gh[opusr]_ [A-Za-z0-9]{30,}                  # GitHub
-    | \b github_pat_ \w{20,}
-    | \b glpat- [\w-]{20,}                          # GitLab
-    | \b dckr_[po]at_ [\w-]{20,}                    # Docker
-    | \b A[KS]IA [0-9A-Z]{16} \b                    # AWS
-    | \b AIza [\w-]{35}                             # Google
-    | \b xox[abeoprs] - [\w-]{10,}                  # Slack
-    | \b [sr]k_live_ \w{16,}                        # Stripe
-    | \b (?: hf|npm )_ [A-Za-z0-9]{30,}
-    | \b pypi- [\w-]{50,}
-    | \b eyJ [\w-]{8,1000}+ \. [\w-]{8,8000}+ \. [\w-]{8}    # JSON Web Token (RFC 7519)
-    | AGE-SECRET-KEY-1 [0-9A-Z]{58}
-    | -----BEGIN\ [A-Z0-9\ ]* PRIVATE\ KEY (?: \ BLOCK )? -----
-    | :// [^/\s:@<>"']+ : (?!<|\$\{) [^/\s@"']+ @    # a password in a URL (RFC 3986, 3.2.1)
-    """,
-    re.X,
-)
-
 _LOGIN_NAME = re.compile(r"(^|_)auth$")
 _LOGIN = re.compile(r"[^\s:/]+:[^\s:/]\S*")
 
@@ -57,9 +39,7 @@ _KNOWN_NAME = re.compile(
 
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(/\d+)?")
 
-_PUBLIC_KEY = re.compile(
-    r"(ssh-|ecdsa-|sk-)\S+ AAAA|age1[0-9a-z]{58}|-----BEGIN (CERTIFICATE|PUBLIC KEY)"
-)
+_PUBLIC_KEY = re.compile(rf"{age_keys.PUBLIC}|-----BEGIN (CERTIFICATE|PUBLIC KEY)")
 _IDENTIFIER = re.compile(r"(sha|md)\d+[:-]|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.I)
 _RUN = re.compile(r"[A-Za-z0-9]{16,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
@@ -78,7 +58,7 @@ def formed(text: str) -> bool:
 
     Such a thing is a secret whatever its name is.
     """
-    return bool(_FORMS.search(text))
+    return tokens.like(text)
 
 
 def random(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What may stand nowhere in git: private keys, Terraform's states, plans and tfvars.
+"""What may stand nowhere in git: private keys, tokens, Terraform's states, plans and tfvars.
 
 Each pattern asks for the key itself, not for the words around it, so that documentation and tests
 may speak of keys.
@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from barehub import age_keys
+from barehub import age_keys, tokens
 from barehub.vault.ciphertext import Flaw
 
 LARGEST = 32 * 1024 * 1024
@@ -61,6 +61,7 @@ def flaws(name: str, content: bytes) -> Iterator[Flaw]:
     if content.startswith(UTF16):
         content = content.replace(b"\0", b"")
     yield from _private_keys(content)
+    yield from _tokens(content)
     if content.startswith(GIT_CRYPT_KEY):
         yield Flaw("a key of git-crypt", fix=_out("make new credentials of all that it opens"))
     if _is_state(content):
@@ -88,6 +89,13 @@ def _private_keys(content: bytes) -> Iterator[Flaw]:
 
 def _is_identity(text: bytes) -> bool:
     return age_keys.is_secret(text.decode())
+
+
+def _tokens(content: bytes) -> Iterator[Flaw]:
+    text = content.decode("latin-1")
+    for issuer, start in tokens.certain(text):
+        line = text.count("\n", 0, start) + 1
+        yield Flaw(f"a token ({issuer})", line, _out("if it ever left this machine, reissue it"))
 
 
 def _holds_key(text: bytes) -> bool:
