@@ -42,6 +42,13 @@ SECRET_ATTRIBUTES = frozenset(
 """Their attributes that are secret, whether Terraform marks them or not; the others are what a
 recipe gives them, or public."""
 
+SECRET_IDS = ("aws_appsync_api_key", "openstack_objectstorage_tempurl_v1")
+"""Types of clouds whose id is known to be the secret, or a hash of it."""
+
+HARMLESS = re.compile(r"(archive|template|time|tls)_\w+|local_file|random_(integer|shuffle)")
+"""Types beside those of clouds whose id tells nothing that has to be made anew: a time, the hash of
+a public key (hashicorp/tls hashes that alone), the hash of what is not called sensitive."""
+
 HIDDEN = "***"
 
 _KEY = r'\[(?:\d++|"(?:[^"\\]|\\.)*+")\]'
@@ -66,6 +73,15 @@ def id_is_public(address: str) -> bool:
     """Return whether the id of the resource at ``address`` names it, and is no secret."""
     type = type_of(address)
     return bool(IN_A_CLOUD.fullmatch(type)) and not ABOUT_SECRETS.fullmatch(type)
+
+
+def tells_secret(address: str, id: str) -> bool:
+    """Return whether ``id``, which stands somewhere in clear, may be a secret to be made anew."""
+    type = type_of(address)
+    if not type or id in ("", "none"):  # as hashicorp/random has it for random_password
+        return False
+    cloud = IN_A_CLOUD.fullmatch(type) and type not in SECRET_IDS
+    return not (cloud or HARMLESS.fullmatch(type))
 
 
 def without_keys(address: str) -> str:

@@ -105,8 +105,11 @@ class Journal:
                 raise
         raise BarehubError(f"{self.path} is not a regular file", f"ls -l {self.path}")
 
-    def _read(self) -> bytes:
-        """:raises BarehubError: it is not a regular file, is too large or cannot be read."""
+    def content(self) -> bytes:
+        """Return all of the file; nothing when there is none.
+
+        :raises BarehubError: it is not a regular file, is too large or cannot be read.
+        """
         try:
             fd = self._open(os.O_RDONLY)
             with open(fd, "rb") as file:
@@ -135,7 +138,7 @@ class Journal:
         """
         events: list[Event] = []
         malformed: list[str] = []
-        for number, line in enumerate(self._read().split(b"\n"), 1):
+        for number, line in enumerate(self.content().split(b"\n"), 1):
             if not line.strip():
                 continue
             try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from barehub.errors import ToolError, VaultError
-from barehub.vault import files, policy, scanning, strictness
+from barehub.vault import files, leaked_ids, policy, scanning, strictness
 from barehub.vault.git import REGULAR, Entry, Repository, pathspec, quoted, shown
 from barehub.vault.policy import Policy
 
@@ -54,11 +54,16 @@ def check(root: Path, *, staged: bool = False) -> list[Problem]:
     if top is None and staged:
         raise VaultError(f"{root} is in no git repository: nothing is staged", "git init")
     found = _sorted(_Index(root, top).problems()) if top else []
-    if staged:
-        return found
+    if top and staged:
+        return [*found, *map(_leaked, leaked_ids.to_be_committed(root, top))]
+    found += map(_leaked, leaked_ids.of_project(root, top))
     known = {(problem.file, problem.line, problem.text) for problem in found}
     beside = (replace(problem, staged=False) for problem in _beside(root))
     return found + _sorted(one for one in beside if (one.file, one.line, one.text) not in known)
+
+
+def _leaked(leak: leaked_ids.Leak) -> Problem:
+    return Problem(leak.file, leak.line, leak.text, leak.fix, leak.staged or bool(leak.commit))
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

@@ -20,14 +20,16 @@ class Version:
     date: str
 
 
-def versions(repository: Repository) -> Iterator[Version]:
+def versions(repository: Repository, *paths: str) -> Iterator[Version]:
     """Every version of every file in any commit of any ref, the newest first.
 
     Of a merge only what differs from all its parents: the rest is the parents'.
+
+    :param paths: patterns, from the repository's folder, of the files that matter; all if none.
     """
-    commits = repository.ask("rev-list", "--all")
+    commits = repository.ask("rev-list", "--all", "--full-history", "--", *paths)
     form = ("-r", "-c", "--root", "--raw", "--no-abbrev", "--no-renames", "-z", "--format=%H %cs")
-    said = repository.ask("diff-tree", "--stdin", *form, input=commits)
+    said = repository.ask("diff-tree", "--stdin", *form, "--", *paths, input=commits)
     commit = date = ""
     tokens = iter(said.split(b"\0"))
     for token in tokens:

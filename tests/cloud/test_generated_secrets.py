@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,10 @@ class Kept:
         self.said += done.stdout + done.stderr
         return Result(done.returncode, done.stdout, done.stderr)
 
+    def git(self, *args: str) -> None:
+        me = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+        subprocess.run(("git", *me, *args), cwd=self.cli.root, check=True)
+
     def generated(self) -> dict[str, str]:
         """The secrets in the sealed state by type, which are remembered, too."""
         state = unseal(self.folder / "terraform.tfstate.sops")
@@ -114,17 +119,14 @@ def kept(providers: Providers, cli: Cli, tmp_path: Path) -> Kept:
     (cli.root / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "keep", cli.root / "scripts" / "keep")
     remote = tmp_path / "remote"
-    git = ("git", "-c", "user.name=a", "-c", "user.email=a@localhost")
-    for command in (
-        ("init", "-q", "--bare", "-b", "main", str(remote)),
-        ("init", "-q", "-b", "main"),
-        ("add", "-A"),
-        ("commit", "-qm", "Begin"),
-        ("remote", "add", "origin", str(remote)),
-        ("push", "-qu", "origin", "main"),
-    ):
-        subprocess.run((*git, *command), cwd=cli.root, check=True)
-    return Kept(cli, remote)
+    kept = Kept(cli, remote)
+    kept.git("init", "-q", "--bare", "-b", "main", str(remote))
+    kept.git("init", "-q", "-b", "main")
+    kept.git("add", "-A")
+    kept.git("commit", "-qm", "Begin")
+    kept.git("remote", "add", "origin", str(remote))
+    kept.git("push", "-qu", "origin", "main")
+    return kept
 
 
 def _kill_while_the_machine_is_made(kept: Kept) -> None:
@@ -192,3 +194,33 @@ def test_no_run_puts_a_generated_secret_into_git(kept: Kept) -> None:
     gone = kept("teardown", "--name", "demo", "--yes")
     assert gone.code == 0, gone
     kept.clean()
+
+
+@pytest.mark.timeout(400)
+def test_what_an_older_version_wrote_is_named_until_it_was_made_anew(kept: Kept) -> None:
+    (kept.folder / "quick").touch()
+    (kept.folder / "good").touch()
+    assert kept(*SPAWN).code == 8
+    old = kept.generated()["random_id"]
+    address = "module.provider.random_id.token"
+    journal = kept.folder / "journal.jsonl"
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    for event in events:
+        if event.get("address") == address:
+            event["id"] = old
+    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    kept.git("commit", "-qam", "What an older version wrote")
+
+    for command in (("history", "--name", "demo"), ("history", "--name", "demo", "--json")):
+        assert old not in str(kept.cli(*command))
+    found = kept.cli("vault.check")
+    assert found.code == 4 and old not in str(found), found
+    assert f"the id of {address} may be a secret" in found.out
+    taint = f"invoke terraform --name demo -- taint '{address}'"
+    assert f"hint: {taint}" in found.err
+    assert kept.cli(*shlex.split(taint)[1:]).code == 0
+    again = kept.cli(*SPAWN, "--yes")
+    assert again.code == 8, again
+    assert kept.generated()["random_id"] != old
+    kept.git("commit", "-qam", "Made anew")
+    assert kept.cli("vault.check").code == 0
