@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from barehub import reading
 from barehub.console import console
 from barehub.endpoint import failure_of, target_of
 from barehub.errors import UsageError
@@ -131,10 +132,12 @@ def listed(file: str, ca_file: str) -> list[Target]:
     :raises UsageError: there is none, or a line is none.
     """
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(f"{file} cannot be read: {said.lower()}", "one https:// a line") from None
+        if file == "-":
+            text = reading.decoded(sys.stdin.buffer.read(reading.SETTINGS), UsageError, "stdin")
+        else:
+            text = reading.text(Path(file).expanduser(), UsageError, shown=file, pipes=True)
+    except FileNotFoundError:
+        raise UsageError(f"{file} does not exist", "one https:// a line") from None
     found: list[Target] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()

@@ -40,6 +40,7 @@ from barehub.session import Session
 from barehub.terraform import hcl
 from barehub.terraform.recipe import Recipe
 from barehub.vault import credentials, identity, services
+from barehub.vault import files as vault_files
 from barehub.vault.store import Vault
 
 NETWORK = "BAREHUB_NETWORK"
@@ -159,7 +160,10 @@ def _identity(vault: Vault, instance: Instance) -> tuple[str, str]:
     """
     files = (vault.file(None), vault.file(instance.name), instance.sealed_state)
     readers = {
-        one for file in files if file.exists() for one in services.readers(file.read_bytes())
+        one
+        for file in files
+        if file.exists()
+        for one in services.readers(vault_files.content(file, file.name))
     }
     if not readers:
         return "", ""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from barehub.errors import UsageError
+from barehub import reading
+from barehub.errors import RecipeError, UsageError
 from barehub.keys import AUTHORIZED
 from barehub.project import Instance, Project
 from barehub.terraform import hcl, module, template, trial
@@ -36,7 +37,7 @@ class Draft:
     @cached_property
     def text(self) -> str:
         """The recipe, with the instance's name in it, and a port that is free."""
-        text = self._path.read_text().replace("instance-name", self.instance.name)
+        text = reading.text(self._path, RecipeError).replace("instance-name", self.instance.name)
         return re.sub(r"(?m)^(\s*port\s*=\s*)8443$", rf"\g<1>{_free_port()}", text)
 
     @property

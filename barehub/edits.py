@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from barehub import reading
 from barehub.console import console
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
@@ -116,7 +117,8 @@ def sweep(instance: Instance) -> None:
 
 def _text(instance: Instance) -> str:
     """The recipe with its own line ends, and whatever else somebody has put there."""
-    return instance.recipe.read_bytes().decode(errors="surrogateescape")
+    content = reading.content(instance.recipe, RecipeError, most=reading.SETTINGS)
+    return content.decode(errors="surrogateescape")
 
 
 def _unborn(path: Path) -> Path:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from barehub import process
+from barehub import process, reading
 from barehub.console import console
 from barehub.engine import Engine
 from barehub.errors import ToolError
@@ -69,7 +69,7 @@ def _digest(root: Path, options: Sequence[str]) -> str:
     """Of all that decides what is in the image."""
     sum = hashlib.sha256(repr(options).encode())
     for name in INGREDIENTS:
-        sum.update(hashlib.sha256((root / name).read_bytes()).digest())
+        sum.update(hashlib.sha256(reading.content(root / name, ToolError)).digest())
     return sum.hexdigest()[:16]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from barehub import process
+from barehub import process, reading
 from barehub.console import console
 from barehub.errors import BarehubError, ToolError, UsageError, VaultError
 from barehub.session import Session
@@ -113,11 +113,13 @@ def _no_agent(beginning: str) -> ToolError:
 def _from_file(path: Path, shown: str, ask: bool) -> Choice:
     """The private key in ``path``; out of the person's agent when that has it open already."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
+        content = reading.content(
+            path, UsageError, shown=f"{SETTING}: {shown}", most=reading.SETTINGS, pipes=True
+        )
+    except FileNotFoundError:
         raise UsageError(
-            f"{SETTING}: {shown}: {reason}", f"it is {', '.join(WORDS)}, or the file of a key"
+            f"{SETTING}: {shown}: no such file or directory",
+            f"it is {', '.join(WORDS)}, or the file of a key",
         ) from None
     public = PublicKey.parse(content.decode(errors="replace"))
     half = public or _beside(path)
@@ -131,8 +133,8 @@ def _from_file(path: Path, shown: str, ask: bool) -> Choice:
 
 def _beside(path: Path) -> PublicKey | None:
     try:
-        return PublicKey.parse(path.with_name(f"{path.name}.pub").read_text(errors="replace"))
-    except OSError:
+        return PublicKey.parse(reading.lenient(path.with_name(f"{path.name}.pub"), UsageError))
+    except (FileNotFoundError, UsageError):
         return None
 
 

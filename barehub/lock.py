@@ -7,14 +7,19 @@ Terraform, which inherits it, keeps it while it still works for a barehub that w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import json
 import os
 import socket
+import stat
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from barehub import reading
+from barehub.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Lock:
     def acquire(self, holder: Holder, *, create: bool = True) -> Holder | None:
         """Take the lock for ``holder``, without waiting; who has it, when it is taken."""
         new = os.O_CREAT if create else 0
-        fd = os.open(self.path, os.O_RDWR | new | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = self._opened(new)
         if not _flock(fd):
             os.close(fd)
             return self.holder()
@@ -91,6 +96,21 @@ class Lock:
         self._fd = fd
         return None
 
+    def _opened(self, create: int = 0) -> int:
+        """:raises UsageError: it is no regular file."""
+        flags = os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            fd = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            said = os.strerror(error.errno or 0).lower()
+            raise UsageError(f"{self.path}: {said}", f"rm -r {self.path}") from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise UsageError(f"{self.path}: not a file", f"rm {self.path}")
+        return fd
+
     def _is_at_path(self, fd: int) -> bool:
         try:
             return os.path.samestat(os.fstat(fd), self.path.stat())
@@ -100,7 +120,7 @@ class Lock:
     def held(self) -> bool:
         """Whether anybody has it at this moment."""
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = self._opened()
         except FileNotFoundError:
             return False
         try:
@@ -125,8 +145,8 @@ class Lock:
     def holder(self) -> Holder:
         """Who wrote into the lock last."""
         try:
-            return Holder(**json.loads(self.path.read_text()))
-        except (OSError, ValueError, TypeError):
+            return Holder(**json.loads(reading.lenient(self.path, UsageError)))
+        except (OSError, ValueError, TypeError, RecursionError, UsageError):
             return Holder()
 
     def release(self, *, remove: bool = False) -> None:

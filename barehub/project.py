@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from barehub import process
+from barehub import process, reading
 from barehub.errors import RecipeError, ToolError, UsageError
 from barehub.journal import Journal
 
@@ -86,7 +86,8 @@ class Instance:
 
         Found without a parser, because `list` asks; a run holds the parsed recipe against it.
         """
-        texts = (path.read_text(errors="replace") for path in sorted(self.folder.glob("*.tf")))
+        files = reading.below(self.folder, "*.tf")
+        texts = (reading.lenient(path, RecipeError) for path in files)
         return next((found[1] for text in texts if (found := _BACKEND.search(text))), "")
 
     @property

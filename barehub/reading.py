@@ -84,8 +84,8 @@ def content(
     else:
         if len(found) <= most:
             return found
-        size = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
-        problem = f"larger than {size}"
+        size = f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
+        problem = f"too large: more than {size}"
     raise error(f"{shown}: {problem}", f"ls -ld {shlex.quote(shown)}")
 
 
@@ -124,6 +124,12 @@ def lenient(path: Path, error: type[BarehubError], *, shown: str = "", most: int
     """As :func:`text`, with U+FFFD for what is not UTF-8: a file that is only searched."""
     found = content(path, error, shown=shown, most=most).decode("utf-8-sig", "replace")
     return found.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def below(folder: Path, *patterns: str) -> list[Path]:
+    """What in ``folder`` has a name of ``patterns`` and is no folder, by name."""
+    found = {path for pattern in patterns for path in folder.glob(pattern)}
+    return sorted(path for path in found if not path.is_dir())
 
 
 def parsed(found: bytes | str, error: type[BarehubError], shown: str) -> Any:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from barehub import reading
 from barehub.console import console
 from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError
 from barehub.lock import Holder, Lock
@@ -250,8 +251,8 @@ def _taken_over(folder: Path, lock: Lock, wait: float) -> bool:
 
 def _purpose(folder: Path) -> Purpose | None:
     try:
-        return Purpose(**json.loads((folder / "session.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        return Purpose(**json.loads(reading.text(folder / "session.json", LeftoverError)))
+    except (OSError, ValueError, TypeError, RecursionError, LeftoverError):
         return None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
-from barehub.vault import identity, policy, recipients, services
+from barehub.vault import files, identity, policy, recipients, services
 from barehub.vault.identity import Identity, Look, age_key, keychain, sources
 from barehub.vault.identity.keychain import Keychain
 
@@ -133,7 +133,9 @@ def _standing(root: Path) -> Standing:
 def _readers(root: Path) -> dict[str, frozenset[str]]:
     """Who can open each file of the vault, as it says itself."""
     return {
-        path.relative_to(root).as_posix(): frozenset(services.readers(path.read_bytes()))
+        path.relative_to(root).as_posix(): frozenset(
+            services.readers(files.content(path, path.name))
+        )
         for path in recipients.sealed(root)
     }
 

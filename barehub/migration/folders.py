@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barehub import pipeline, session
+from barehub import pipeline, reading, session
 from barehub.console import console
 from barehub.errors import RecipeError, ToolError, UsageError, VaultError
 from barehub.migration import git_crypt, old_state, placement
@@ -125,7 +125,7 @@ def _private_key(keys: Path) -> Path:
     found = [
         path
         for path in sorted(keys.iterdir())
-        if path.is_file() and b"PRIVATE KEY-----" in path.read_bytes()[:200]
+        if path.is_file() and b"PRIVATE KEY-----" in reading.content(path, VaultError)[:200]
     ]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
@@ -144,7 +144,7 @@ def _recipe(barehub: Path, artifacts: Path) -> str | None:
     """
     file = artifacts / "main.tf"
     if file.exists():
-        if git_crypt.encrypted(file.read_bytes()):
+        if git_crypt.encrypted(reading.content(file, RecipeError)):
             raise RecipeError(f"{file} is encrypted by git-crypt", "invoke vault.import-git-crypt")
         return None
     known = sorted(path.stem for path in (barehub / "terraform" / "recipes").glob("*.tf"))
@@ -209,7 +209,7 @@ def _values(*folders: Path) -> dict[str, str]:
 
 def _exported(path: Path) -> dict[str, str]:
     """:raises VaultError: it asks for a value, and nobody is there to be asked."""
-    found = placement.place(path.name, path.read_bytes(), shared=False)
+    found = placement.place(path.name, reading.content(path, VaultError), shared=False)
     values = {key: str(value) for key, value in found.values.items()}
     for left in found.left:
         if not left.settable or "is asked for" not in left.reason:

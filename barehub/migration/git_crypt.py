@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import UsageError, VaultError
 from barehub.migration import gpg
 from barehub.vault.ciphertext import GIT_CRYPT as MAGIC
@@ -97,13 +98,9 @@ def read_key(path: Path) -> Key:
             f"{path} is a folder, not a key file of git-crypt", f"ls -a {quoted(path)}"
         )
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_KEY + 1)
+        content = reading.content(path, UsageError, most=reading.SETTINGS, pipes=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such key file", _export(Path("OLD"))) from None
-    except OSError as error:
-        reason = (error.strerror or "failed").lower()
-        raise UsageError(f"{path} cannot be read: {reason}", f"ls -l {quoted(path)}") from None
     return key_of(content, str(path))
 
 

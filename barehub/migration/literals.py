@@ -32,6 +32,13 @@ _PASSING = re.compile(
 """Functions whose arguments are what becomes of them; others take names of files, of keys, …"""
 
 
+LARGEST = 256 * 1024
+"""Characters of a file that is parsed, which takes a second for every 25,000."""
+
+DEEPEST = 250
+"""Nodes above one another: three or four for each bracket, and as many calls of a function."""
+
+
 class NotLiteral(Exception):
     """An expression takes something from elsewhere."""
 
@@ -165,12 +172,28 @@ def parse(text: str, shown: str) -> File:
     import hcl2
     from lark.exceptions import UnexpectedInput
 
+    if len(text) > LARGEST:
+        raise RecipeError(f"{shown} is too large: more than {LARGEST // 1024} KiB")
     try:
-        return File(text, hcl2.parses_to_tree(text))
+        tree = hcl2.parses_to_tree(text)
+        if line := _too_deep(tree):
+            raise RecipeError(f"{shown} line {line}: nested too deeply")
+        return File(text, tree)
     except UnexpectedInput as error:
         raise RecipeError(
             f"{shown} line {error.line}, column {error.column}: this is not valid HCL"
         ) from None
+
+
+def _too_deep(tree: Node) -> int:
+    """The line of what is nested deeper than is read; 0 if nothing is."""
+    waiting = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > DEEPEST:
+            return int(node.meta.line)
+        waiting += [(child, depth + 1) for child in _trees(node)]
+    return 0
 
 
 def meaning(node: Node, source: str) -> Any:
@@ -222,7 +245,9 @@ def _unescaped(found: re.Match[str]) -> str:
     if found[1]:
         return _LETTERS[found[1]]
     if code := found[2] or found[3]:
-        return chr(int(code, 16))
+        # what is no character (https://www.unicode.org/glossary/#unicode_scalar_value) is U+FFFD
+        point = int(code, 16)
+        return chr(point) if point < 0xD800 or 0xDFFF < point < 0x110000 else "\ufffd"
     return found[0][1:]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import RecipeError, TerraformError, UsageError, VaultError
 from barehub.migration import git_crypt, old_state, shell
 from barehub.migration.git_crypt import quoted
@@ -116,10 +117,9 @@ class OldInstance:
         try:
             if path.stat().st_size > LARGEST or ".tfstate" in path.name:
                 return None
-            content = path.read_bytes()
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise UsageError(f"{path} cannot be read: {reason}", f"ls -l {quoted(path)}") from None
+            content = reading.content(path, UsageError)
+        except FileNotFoundError:
+            return None  # it went away at this moment
         recipe = path == self.folder / RECIPE
         script = bool(_SCRIPT.fullmatch(path.name)) or (
             path.suffix == ".sh" and shell.exports(content.decode(errors="replace"))
@@ -137,10 +137,7 @@ class OldInstance:
 
     def _moved(self, content: bytes) -> bytes:
         """The recipe with the sources of local modules as they are found from its new place."""
-        try:
-            text = content.decode()
-        except UnicodeDecodeError:
-            raise RecipeError(f"{self.folder / RECIPE} is not text") from None
+        text = reading.decoded(content, RecipeError, str(self.folder / RECIPE))
 
         def moved(found: re.Match[str]) -> str:
             place = os.path.normpath(self.folder.resolve() / found[2])
@@ -151,7 +148,7 @@ class OldInstance:
     @property
     def local_modules(self) -> list[str]:
         """The recipe's modules on this disk, as it writes their sources."""
-        text = (self.folder / RECIPE).read_text(errors="replace")
+        text = reading.lenient(self.folder / RECIPE, RecipeError)
         return list(dict.fromkeys(found[2] for found in _RELATIVE.finditer(text)))
 
 

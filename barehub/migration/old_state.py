@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from barehub import process
+from barehub import process, reading
 from barehub.errors import TerraformError
 from barehub.migration.git_crypt import quoted
 from barehub.project import Tool
@@ -35,7 +35,7 @@ def read(path: Path, scratch: Path, tool: Tool) -> bytes | None:
     :param scratch: a private folder on tmpfs.
     :raises TerraformError: it is no state, or one that Terraform cannot bring up to date.
     """
-    content = path.read_bytes()
+    content = reading.content(path, TerraformError)
     if not content.strip():
         return None
     state = _parse(content)
@@ -74,7 +74,7 @@ def addresses(content: bytes) -> list[str]:
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
         state = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(state, dict) and isinstance(state.get("version"), int)
     return state if whole and isinstance(state.get("serial"), int) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from barehub import reading
 from barehub.errors import RecipeError, UsageError, VaultError
 from barehub.migration import placement, plain_data, splitting
 from barehub.migration.old_repository import Original
@@ -199,7 +200,7 @@ class Planning:
             self._see_recipe(self.wish.instance.recipe, plan.recipe, plan.recipe_path)
 
     def _see_recipe(self, file: Path, split: Split, path: str) -> None:
-        if file.exists() and file.read_bytes() != split.text.encode():
+        if file.exists() and reading.content(file, RecipeError) != split.text.encode():
             relative = self.project.relative(file)
             raise RecipeError(
                 f"{relative} is there already, and differs from {shown(path)}",

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from barehub import agreement
+from barehub import agreement, reading
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError, TerraformError
@@ -132,7 +132,7 @@ def _see_state(project: Project, vault: Vault, instance: Instance, state: bytes 
 def _take_pins(project: Project, old: OldInstance) -> None:
     pins, target = old.folder / PINS, old.instance.folder / PINS
     if pins.is_file() and not target.exists():
-        files.replace(target, pins.read_bytes(), project.relative(target))
+        files.replace(target, reading.content(pins, RecipeError), project.relative(target))
 
 
 def _tell(project: Project, old: OldInstance, state: bytes | None) -> None:

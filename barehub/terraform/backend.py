@@ -7,12 +7,12 @@ and what it finds in the environment into neither.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from barehub import reading
 from barehub.errors import BarehubError, RecipeError, TerraformError, UsageError
 from barehub.project import Instance
 from barehub.terraform import http_lock
@@ -117,8 +117,8 @@ def check(instance: Instance) -> None:
 def _blocks(folder: Path) -> list[tuple[str, tuple[str, dict[str, Any]]]]:
     """The backends of the recipe's files: kind, file and arguments."""
     found: list[tuple[str, tuple[str, dict[str, Any]]]] = []
-    for path in sorted(folder.glob("*.tf")):
-        if not re.search(r"\b(backend|cloud)\b", path.read_text(errors="replace")):
+    for path in reading.below(folder, "*.tf"):
+        if not re.search(r"\b(backend|cloud)\b", reading.lenient(path, RecipeError)):
             continue
         for block in parse(path).get("terraform", []):
             found += [("cloud", (path.name, {})) for _ in block.get("cloud", [])]
@@ -138,9 +138,13 @@ def _secret(kind: str, argument: str, value: Any) -> str:
 
 def initialized(folder: Path) -> tuple[str, dict[str, Any]]:
     """The backend in which Terraform has the state of a recipe's ``folder``: kind and arguments."""
-    record = json.loads((folder / ".terraform" / "terraform.tfstate").read_bytes())
-    found = record["backend"]
-    return found["type"], {k: v for k, v in found["config"].items() if v not in (None, [], {})}
+    path = folder / ".terraform" / "terraform.tfstate"
+    record = reading.parsed(reading.content(path, TerraformError), TerraformError, str(path))
+    try:
+        found = record["backend"]
+        return found["type"], {k: v for k, v in found["config"].items() if v not in (None, [], {})}
+    except (KeyError, TypeError, AttributeError):
+        raise TerraformError(f"{path} names no backend", f"rm {path}") from None
 
 
 def refused(

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from barehub import reading
+from barehub.errors import ToolError
 from barehub.finding import ERROR, Finding
 from barehub.terraform.module import Module
 from barehub.terraform.recipe import Recipe
@@ -59,7 +61,7 @@ def _mirrored(provider: str, machine: str) -> bool:
     config = Path(os.environ.get("TF_CLI_CONFIG_FILE") or Path.home() / ".terraformrc")
     places = [Path.home() / ".terraform.d" / "plugins"]
     if config.is_file():
-        text = config.read_text(errors="replace")
+        text = reading.lenient(config, ToolError)
         places += [Path(path).expanduser() for path in _MIRROR.findall(text)]
     forms = (f"*/{provider}/*/{machine}", f"*/{provider}/*_{machine}.zip")
     return any(any(place.glob(form)) for place in places for form in forms)

@@ -10,8 +10,8 @@ import secrets as randomness
 from collections.abc import Mapping
 from pathlib import Path
 
-from barehub import process
-from barehub.errors import TerraformError
+from barehub import process, reading
+from barehub.errors import RecipeError, TerraformError
 from barehub.project import Tool
 from barehub.terraform.hcl import parse
 from barehub.terraform.state import parse as parse_state
@@ -75,8 +75,8 @@ def decrypted(tool: Tool, state: bytes, folder: Path, env: Mapping[str, str]) ->
 
 def written(folder: Path) -> bool:
     """Whether the recipe in ``folder`` has an encryption of its own."""
-    paths = [path for kind in ("*.tf", "*.tofu") for path in folder.glob(kind)]
-    texts = (path for path in paths if "encryption" in path.read_text(errors="replace"))
+    paths = reading.below(folder, "*.tf", "*.tofu")
+    texts = (path for path in paths if "encryption" in reading.lenient(path, RecipeError))
     blocks = (block for path in texts for block in parse(path).get("terraform", []))
     return any("encryption" in block for block in blocks)
 

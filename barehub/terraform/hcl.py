@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from barehub import reading
 from barehub.errors import RecipeError
 
 Block = dict[str, Any]
 
 INSERTED = re.compile(r"\$\{(.*?)\}", re.DOTALL)
 """An expression in a text, which is how python-hcl2 writes those that stand alone, too."""
+
+LARGEST = 256 * 1024
+"""Bytes of a file that is parsed, which takes a second for every 25 KB."""
 
 _loading = threading.Lock()
 
@@ -34,25 +38,24 @@ def parse(path: Path) -> Block:
     warm_up()
     import hcl2
     from hcl2.utils import SerializationOptions
-    from lark.exceptions import UnexpectedInput
+    from lark.exceptions import LarkError, UnexpectedInput
 
     options = SerializationOptions(
         strip_string_quotes=True, with_comments=False, explicit_blocks=False
     )
     shown = "/".join(path.parts[-3:])
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            content: Block = hcl2.load(file, serialization_options=options)
+        text = reading.text(path, RecipeError, shown=shown, most=LARGEST)
+        content: Block = hcl2.loads(text, serialization_options=options)
     except UnexpectedInput as error:
         raise RecipeError(
             f"{shown} line {error.line}, column {error.column}: this is not valid HCL",
             f"terraform fmt {path}",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise RecipeError(
-            f"{shown} cannot be read: {str(reason).lower()}", f"ls -l {path}"
-        ) from None
+    except FileNotFoundError:
+        raise RecipeError(f"{shown} cannot be read: no such file", f"ls -l {path}") from None
+    except (LarkError, RecursionError):  # its visitor wraps the second in the first
+        raise RecipeError(f"{shown} is nested too deeply", f"{path}   # see there") from None
     return content
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from barehub import reading
+from barehub.errors import RecipeError
 from barehub.terraform.module import Module
 
 _REFERENCE = re.compile(r"\bvar\s*\.\s*([\w-]+)")
@@ -68,7 +70,7 @@ class _Template:
     @cached_property
     def _text(self) -> str | None:
         try:
-            return self.path.read_text(errors="replace")
+            return reading.lenient(self.path, RecipeError)
         except OSError:
             return None
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import RecipeError
 from barehub.terraform.hcl import Block, named, parse
 
@@ -39,8 +40,8 @@ def read(folder: Path) -> Module:
         raise RecipeError(f"there is no folder {folder}")
     variables: dict[str, Block] = {}
     outputs: set[str] = set()
-    files = {path.name: text_of(path) for path in sorted(folder.glob("*.tf*"))}
-    files = {name: text for name, text in files.items() if name.endswith((".tf", ".tf.json"))}
+    paths = reading.below(folder, "*.tf", "*.tf.json")
+    files = {path.name: reading.lenient(path, RecipeError) for path in paths}
     for name, text in files.items():
         if name.endswith(".json"):
             content = _from_json(text)
@@ -58,9 +59,9 @@ def variables(folder: Path, mentioning: str) -> Iterator[tuple[str, Block]]:
     (https://developer.hashicorp.com/terraform/language/files/override); a file that is not HCL is
     Terraform's to refuse.
     """
-    paths = [p for p in sorted(folder.glob("*.tf*")) if p.name.endswith((".tf", ".tf.json"))]
+    paths = reading.below(folder, "*.tf", "*.tf.json")
     for path in sorted(paths, key=lambda path: bool(_OVERRIDE.search(path.name))):
-        text = text_of(path)
+        text = reading.lenient(path, RecipeError)
         if mentioning not in text:
             continue
         with suppress(RecipeError):
@@ -73,17 +74,14 @@ def is_true(value: object) -> bool:
     return str(value).lower() == "true"
 
 
-def text_of(path: Path) -> str:
-    """A file's text; empty for what is no file."""
-    return path.read_text(errors="replace") if path.is_file() else ""
-
-
 def _from_json(text: str) -> Block:
     """The blocks of a ``.tf.json`` as python-hcl2 gives those of a ``.tf``: lists of mappings."""
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # Terraform says it better
+    if not isinstance(content, dict):
+        return {}
     kinds = ("variable", "output")
     return {kind: list(_listed(content.get(kind))) for kind in kinds if kind in content}
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barehub.errors import ToolError
+from barehub import reading
+from barehub.errors import RecipeError, ToolError
 from barehub.project import Tool
 
 SETTING = "BAREHUB_PROVIDERS"
@@ -77,8 +78,8 @@ def mirror() -> Mirror | None:
 def locked(folder: Path) -> dict[str, str]:
     """The versions in the lock file of a recipe's folder, by address."""
     try:
-        text = (folder / LOCK_FILE).read_text()
-    except OSError:
+        text = reading.lenient(folder / LOCK_FILE, RecipeError)
+    except FileNotFoundError:
         return {}
     pairs = re.findall(r'^provider "([^"]+)" \{\s*version\s*=\s*"([^"]+)"', text, re.MULTILINE)
     return dict(pairs)
@@ -134,10 +135,10 @@ def _theirs(tool: Tool, env: Mapping[str, str]) -> Iterator[str]:
     """The texts of the person's CLI configuration that Terraform would load."""
     for path in _files(tool, env):
         try:
-            text = path.read_text()
+            text = reading.text(path, ToolError)
             yield _native(json.loads(text)) if path.name.endswith(JSON_ENDINGS) else text
-        except (OSError, ValueError):  # Terraform warns of it, and goes on without
-            continue
+        except (OSError, ValueError, RecursionError, ToolError):
+            continue  # Terraform warns of it, and goes on without
 
 
 def _files(tool: Tool, env: Mapping[str, str]) -> list[Path]:

@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from barehub.errors import TerraformError
+from barehub import reading
+from barehub.errors import RecipeError, TerraformError
 from barehub.terraform.events import Diagnostic
-from barehub.terraform.module import text_of
 
 _REFUSED = re.compile(
     r"Resource (?:instance )?(\S.*?) has (?:lifecycle\.)?prevent_destroy set, but the plan calls"
@@ -108,9 +108,10 @@ def _folders(folder: Path) -> dict[str, str]:
 
 def _protected(root: Path, folder: str) -> Iterator[tuple[str, tuple[str, str]]]:
     """By ``TYPE.NAME``, what the files of a module say of it, and where."""
-    for path in sorted((root / folder).glob("*.tf")):
+    for path in reading.below(root / folder, "*.tf"):
         resource = ""
-        text = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text_of(path))
+        text = reading.lenient(path, RecipeError)
+        text = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text)
         for part in _PART.finditer(text):
             if part["type"]:
                 resource = f"{part['type']}.{part['name']}"

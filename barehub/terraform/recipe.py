@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from barehub import reading
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
 from barehub.suspicion import PLACEHOLDER
@@ -61,7 +62,7 @@ class Recipe:
 
     @cached_property
     def text(self) -> str:
-        return self.instance.recipe.read_text(encoding="utf-8-sig", errors="replace")
+        return reading.lenient(self.instance.recipe, RecipeError, shown=self.shown)
 
     @property
     def shown(self) -> str:
@@ -181,12 +182,13 @@ class Recipe:
             return base / source.text
         fetched = base / ".terraform" / "modules"
         try:
-            manifest = json.loads((fetched / "modules.json").read_text())
+            path = fetched / "modules.json"
+            manifest = reading.parsed(reading.content(path, RecipeError), RecipeError, str(path))
             entry: dict[str, str] = {one["Key"]: one for one in manifest["Modules"]}[name]
             if source.same(entry["Source"]):
                 return base / entry["Dir"]
-        except (OSError, KeyError):
-            pass
+        except (OSError, KeyError, TypeError, AttributeError, RecipeError):
+            pass  # Terraform makes it anew
         # Terraform writes no manifest when a module displeases it, and leaves an older one
         return fetched / name / source.subfolder
 

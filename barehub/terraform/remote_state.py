@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+from barehub import reading
 from barehub.console import console
 from barehub.errors import BarehubError, TerraformError
 from barehub.terraform import encryption
@@ -144,7 +145,7 @@ class RemoteState(State):
         """Seal what the backend did not take, and remove it in clear."""
         errored = self._errored
         try:
-            content = errored.read_bytes()
+            content = reading.content(errored, TerraformError, links=True)
         except FileNotFoundError:
             return
         if parse(content) is None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from barehub import inside
+from barehub import inside, reading
 from barehub.console import console
 from barehub.disclosure import generated, texts
 from barehub.errors import BarehubError, TerraformError
@@ -84,7 +84,7 @@ class State:
         """
         errored = self.sealed.with_name("errored.tfstate")
         try:
-            content = errored.read_bytes()
+            content = reading.content(errored, TerraformError, links=False)
         except FileNotFoundError:
             return
         newest = parse(content)
@@ -290,6 +290,6 @@ def parse(content: bytes) -> dict[str, Any] | None:
     """The state, or nothing when it is torn or something else."""
     try:
         state = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return state if isinstance(state, dict) and "serial" in state else None

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barehub.errors import UsageError
+from barehub import reading
+from barehub.errors import RecipeError, UsageError
 from barehub.suspicion import PLACEHOLDER
 from barehub.terraform.hcl import Block, named
 from barehub.terraform.module import Module
@@ -176,7 +177,7 @@ def literal(written: str) -> str | None:
 
 def variable_blocks(folder: Path) -> dict[str, str]:
     """The text of each variable that a module declares."""
-    text = "\n".join(path.read_text(errors="replace") for path in sorted(folder.glob("*.tf")))
+    text = "\n".join(reading.lenient(path, RecipeError) for path in reading.below(folder, "*.tf"))
     blocks = re.finditer(r'^variable\s+"([^"]+)"\s*\{(?:[^\n]*\}[ \t]*$|.*?^\})', text, re.M | re.S)
     return {block[1]: block[0] for block in blocks}
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import BarehubError, VaultError
 from barehub.vault import anatomy, sections, services, strictness
 from barehub.vault.identity.age_key import Identity
@@ -29,7 +30,7 @@ def text(sops: Sops, file: Path) -> str:
 
     :param sops: one that asks nobody for a passphrase: git calls this for every version.
     """
-    content = file.read_bytes()
+    content = reading.content(file, VaultError)
     verdict = strictness.judge(content)
     try:
         shown = list(_values(sops, file, content, list(verdict.blocks)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import VaultError
 
 UNFINISHED = ".unfinished"
@@ -50,6 +51,15 @@ def _lock(fd: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
             raise
+
+
+def content(path: Path, shown: str) -> bytes:
+    """All of a file of the vault, which is no link: git would keep the link.
+
+    :raises FileNotFoundError: there is none.
+    :raises VaultError: it cannot be read.
+    """
+    return reading.content(path, VaultError, shown=shown, links=False)
 
 
 def replace(path: Path, content: bytes, shown: str) -> None:

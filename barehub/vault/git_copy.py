@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import VaultError
 from barehub.vault import files
 
@@ -71,7 +72,7 @@ def version(root: Path) -> str:
     sum = hashlib.sha256()
     for path in [root / "requirements.lock", *sorted((root / "barehub").rglob("*.py"))]:
         if path.is_file():
-            content = path.read_bytes()
+            content = reading.content(path, VaultError)
             sum.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
     return sum.hexdigest()[:16]
 
@@ -98,7 +99,7 @@ class Copy:
     def version(self) -> str:
         """That of the barehub in the copy; empty where there is none."""
         try:
-            found = _SUM.search(self.program.read_text())
+            found = _SUM.search(reading.lenient(self.program, VaultError))
         except (FileNotFoundError, NotADirectoryError):
             return ""
         return found[1] if found else ""
@@ -118,7 +119,11 @@ class Copy:
             renew=RENEW,
         )
         there = self.folder / new
-        if there.is_dir() and self.program.is_file() and self.program.read_text() == text:
+        if (
+            there.is_dir()
+            and self.program.is_file()
+            and reading.lenient(self.program, VaultError) == text
+        ):
             return False
         try:
             self._fill(there)

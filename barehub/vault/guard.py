@@ -181,18 +181,18 @@ def _beside(root: Path) -> Iterator[Problem]:
             yield Problem(name, 0, "a link, not a file", f"rm {quoted(name)}")
         elif not name.endswith(files.UNFINISHED):
             try:
-                content = path.read_bytes()
-            except OSError as error:
-                reason = (error.strerror or "failed").lower()
-                yield Problem(name, 0, f"cannot be read: {reason}", f"ls -l {quoted(name)}")
+                content = files.content(path, name)
+            except (OSError, VaultError) as error:  # one that went away at this moment, too
+                reason = getattr(error, "problem", f"{name}: not there").removeprefix(f"{name}: ")
+                yield Problem(name, 0, reason, f"ls -l {quoted(name)}")
             else:
                 yield from _inspect(rules, name, content)
 
 
 def _text(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError:
+        return files.content(path, path.name)
+    except (OSError, VaultError):
         return UNREADABLE
 
 

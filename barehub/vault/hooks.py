@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from barehub import reading
 from barehub.errors import ToolError, VaultError
 from barehub.vault import files, git_copy, policy
 from barehub.vault.git import Repository
@@ -274,6 +275,7 @@ def _sum(text: str) -> str:
 def _read(path: Path) -> str:
     """What stands in it; nothing if it is not there."""
     try:
-        return path.read_bytes().decode(errors="surrogateescape")
+        content = reading.content(path, VaultError, most=reading.SETTINGS)
+        return content.decode(errors="surrogateescape")
     except FileNotFoundError:
         return ""

@@ -52,7 +52,7 @@ def drive(
     :raises VaultError: there are conflicts, or the file cannot be merged and is still ours.
     """
     try:
-        given = [path.read_bytes() for path in (base, ours, theirs)]
+        given = [files.content(path, name) for path in (base, ours, theirs)]
         result = Merge(sops, name, virtual=virtual).run(*given)
         files.replace(ours, result.sealed, name)
     except BarehubError as error:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from barehub import age_keys
+from barehub import age_keys, reading
 from barehub.errors import UsageError, VaultError
 from barehub.vault import files, path_pattern, reader_lists, services
 from barehub.vault.git import shown
@@ -71,13 +71,11 @@ class Policy:
     def read(cls, root: Path) -> Policy:
         """:raises VaultError: there is no policy, or it is malformed."""
         try:
-            return cls.parse((root / NAME).read_text())
+            return cls.parse(_text(root))
         except FileNotFoundError:
             raise VaultError(
                 f"there is no vault: {NAME} does not exist", "invoke vault.init"
             ) from None
-        except (OSError, UnicodeDecodeError):
-            raise VaultError(f"{NAME} cannot be read", f"ls -l {NAME}") from None
 
     @classmethod
     @functools.lru_cache(maxsize=8)
@@ -223,12 +221,16 @@ def readers(root: Path, target: Path) -> tuple[str, ...]:
 def key_services(root: Path) -> list[str]:
     """Those that the policy of ``root`` names; none if it cannot be read."""
     try:
-        text = (root / NAME).read_text()
+        text = _text(root)
         if not any(field in text for field in FIELDS[1:]):
             return []  # of most: a YAML parser takes long to load
         return services.among(Policy.parse(text).everyone())
     except (OSError, ValueError, VaultError):
         return []
+
+
+def _text(root: Path) -> str:
+    return reading.text(root / NAME, VaultError, shown=NAME, most=LARGEST, links=False)
 
 
 def _rule_nodes(text: str) -> list[Any]:

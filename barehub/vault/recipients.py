@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import age_keys
+from barehub import age_keys, reading
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
 from barehub.lock import Holder, Lock
@@ -69,7 +69,7 @@ def access(root: Path) -> list[Access]:
     :raises VaultError: there is no policy, or it is malformed.
     """
     rules = Policy.read(root)
-    return [_access(rules, path.relative_to(root), path.read_bytes()) for path in sealed(root)]
+    return [_access(rules, path.relative_to(root), _sealed(root, path)) for path in sealed(root)]
 
 
 def sealed(root: Path) -> list[Path]:
@@ -79,6 +79,10 @@ def sealed(root: Path) -> list[Path]:
     return [p for p in found if p.name != ".gitkeep" and not p.name.endswith(files.UNFINISHED)]
 
 
+def _sealed(root: Path, path: Path) -> bytes:
+    return files.content(path, path.relative_to(root).as_posix())
+
+
 def key_of(text: str) -> str:
     """The recipient that a person gave: an age or SSH public key, or the name of a ``.pub`` file.
 
@@ -86,9 +90,10 @@ def key_of(text: str) -> str:
     """
     if text.endswith(".pub"):
         try:
-            text = Path(text).expanduser().read_text()
-        except (OSError, UnicodeDecodeError):
-            raise UsageError(f"{text} cannot be read", f"ls -l {text}") from None
+            text = reading.text(Path(text).expanduser(), UsageError, shown=text, pipes=True)
+        except FileNotFoundError:
+            missing = "no such file or directory"
+            raise UsageError(f"{text} cannot be read: {missing}", "ls ~/.ssh/*.pub") from None
     _refuse_private_key(text)
     key = " ".join(text.split()[:2])
     if reason := policy.refusal(key):
@@ -206,7 +211,7 @@ class Recipients:
             found = sealed(self.root)
             for number, path in enumerate(found, 1):
                 work.now(f"{path.relative_to(self.root)} ({number} of {len(found)})")
-                content = path.read_bytes()
+                content = _sealed(self.root, path)
                 now = _access(rules, path.relative_to(self.root), content)
                 if not (now.extra or now.missing or always):
                     continue
@@ -230,7 +235,7 @@ class Recipients:
         """
         done = []
         try:
-            if rules.text != (self.root / policy.NAME).read_text():
+            if rules.text != Policy.read(self.root).text:
                 policy.write(self.root, rules.text)
                 done.append(policy.NAME)
             for path, content in made.items():

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from barehub import reading
 from barehub.console import console
 from barehub.errors import UsageError, VaultError
 from barehub.vault import credentials, editor, files, identity, policy, sections
@@ -86,7 +87,7 @@ class Vault:
             if rules.exists():
                 me = self._admitted(policy.readers(self.root, shared))
             elif shared.exists():
-                readers = recipients(shared.read_bytes())
+                readers = recipients(self._content(shared))
                 me = self._admitted(readers)
                 names = dict.fromkeys(readers, "") | {me.recipient: policy.own_name()}
                 policy.write(self.root, policy.new(names))
@@ -135,7 +136,7 @@ class Vault:
         shown = self._shown(file)
         paths = {_path(name): _sound(name, value) for name, value in values.items()}
         with files.alone(file.parent):
-            old = file.read_bytes() if file.exists() else b""
+            old = self._content(file) if file.exists() else b""
             before = self._tree(file) if old else {}
             wanted = before
             for path, value in paths.items():
@@ -154,13 +155,13 @@ class Vault:
         :raises UsageError: there is no terminal and no editor, or no terminal to mend a fault on.
         :raises VaultError: as :meth:`update`, and the file was changed by another meanwhile.
         """
-        old = file.read_bytes() if file.exists() else b""
+        old = self._content(file) if file.exists() else b""
         draft = Draft(self._sops, file, shared=file == self.file(None))
         sealed = draft.edited(old, NEW)
         if sealed is None:
             return False
         with files.alone(file.parent):
-            if (file.read_bytes() if file.exists() else b"") != old:
+            if (self._content(file) if file.exists() else b"") != old:
                 raise VaultError(
                     f"{self._shown(file)} was changed by another command: yours is dropped",
                     "invoke vault.edit",
@@ -178,11 +179,7 @@ class Vault:
         if file.parent != self.root / "secrets" or file.suffix != ".yaml":
             raise UsageError(f"{shown} is no secrets file: secrets/NAME.yaml is one")
         with files.alone(file.parent):
-            try:
-                content = file.read_bytes().decode()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "it is not text"
-                raise VaultError(f"{shown} cannot be read: {reason.lower()}") from None
+            content = reading.decoded(self._content(file), VaultError, shown)
             if recipients(content.encode()):
                 raise UsageError(f"{shown} is encrypted already", f"invoke vault.check   # {shown}")
             draft = Draft(self._sops, file, shared=file == self.file(None))
@@ -211,19 +208,18 @@ class Vault:
 
         :raises VaultError: it is missing, not for us, or was changed by other means.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise VaultError(f"{self._shown(path)} cannot be read: {reason}") from None
-        return self._sops.decrypt(content, path, "binary", "binary")
+        return self._sops.decrypt(self._content(path), path, "binary", "binary")
 
     def _tree(self, file: Path) -> Tree:
+        return self._tree_of(self._content(file), file)
+
+    def _content(self, file: Path) -> bytes:
+        """:raises VaultError: it is not there, too."""
         try:
-            return self._tree_of(file.read_bytes(), file)
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise VaultError(f"{self._shown(file)} cannot be read: {reason}") from None
+            return files.content(file, self._shown(file))
+        except FileNotFoundError:
+            missing = "no such file or directory"
+            raise VaultError(f"{self._shown(file)} cannot be read: {missing}") from None
 
     def _tree_of(self, content: bytes, file: Path) -> Tree:
         key = hashlib.sha256(content).digest() + file.name.encode()

@@ -38,7 +38,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "socket": (listening, "a socket, not a file"),
     "loop": (loop, "cannot be read: too many levels of symbolic links"),
     "nowhere": (nowhere, "a link to a file that does not exist"),
-    "large": (lambda path: path.write_bytes(b"x" * 101), "larger than 100 bytes"),
+    "large": (lambda path: path.write_bytes(b"x" * 2049), "too large: more than 2 KiB"),
     "latin-1": (lambda path: path.write_bytes(b"one\ntw\xf6\n"), "line 2: not UTF-8"),
     "marked": (lambda path: path.write_bytes(b"\xef\xbb\xbf\n\n\xff"), "line 3: not UTF-8"),
 }
@@ -53,7 +53,7 @@ def test_what_is_no_readable_file_is_an_error_with_its_name(
     make, said = ODD[kind]
     make(path)
     with pytest.raises(RecipeError) as caught:
-        reading.text(path, RecipeError, shown="demo/main.tf", most=100)
+        reading.text(path, RecipeError, shown="demo/main.tf", most=2048)
     assert caught.value.problem.startswith("demo/main.tf") and said in caught.value.problem
     assert caught.value.hints
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import age_keys
+from barehub import age_keys, reading
 from barehub.console import console
 from barehub.errors import VaultError
 from barehub.vault import policy
@@ -198,7 +198,9 @@ def _append(path: Path, recipient: str, key: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
-            age_key.parse(path.read_bytes(), shown(path), ask=False)
+            age_key.parse(
+                reading.content(path, VaultError, shown=shown(path)), shown(path), ask=False
+            )
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             size = os.fstat(fd).st_size

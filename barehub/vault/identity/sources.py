@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import age_keys, process
+from barehub import age_keys, process, reading
 from barehub.console import console
 from barehub.errors import ToolError, VaultError
 from barehub.vault import credentials
@@ -94,6 +94,10 @@ def shown(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
+LARGEST = reading.SETTINGS
+"""Bytes of a key file."""
+
+
 def _age(content: bytes, source: str, empty: str, ask: bool) -> Look:
     """What the text of a source says."""
     try:
@@ -111,10 +115,12 @@ def _in_named_file(ask: bool) -> Look:
         return Look(variable)
     _refuse_key_itself(name, variable)
     try:
-        content = Path(name).read_bytes()
-    except OSError as error:
-        reason = (error.strerror or "it cannot be read").lower()
-        raise VaultError(f"{variable} names {name}: {reason}", f"ls -l {name}") from None
+        content = reading.content(
+            Path(name), VaultError, shown=f"{variable} names {name}", most=LARGEST, pipes=True
+        )
+    except FileNotFoundError:
+        missing = "no such file or directory"
+        raise VaultError(f"{variable} names {name}: {missing}", f"ls -l {name}") from None
     return _age(content, f"{variable}={name}", "empty", ask)
 
 
@@ -157,11 +163,9 @@ def _in_key_file(ask: bool) -> Look:
     path = key_file()
     source = shown(path)
     try:
-        content = path.read_bytes()
+        content = reading.content(path, VaultError, shown=source, most=LARGEST)
     except FileNotFoundError:
         return Look(source)
-    except OSError:
-        raise VaultError(f"{source} cannot be read", f"ls -l {source}") from None
     return _age(content, source, "empty", ask)
 
 

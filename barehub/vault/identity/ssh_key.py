@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barehub import age_keys, process
+from barehub import age_keys, process, reading
 from barehub.errors import ToolError, VaultError
 from barehub.vault.identity import passphrase
 
@@ -82,10 +82,12 @@ def read(path: Path, what: str) -> SshKey:
         said behind the file's name.
     """
     try:
-        content = path.read_bytes().replace(b"\r\n", b"\n").strip() + b"\n"
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise VaultError(reason, f"ls -l {what}") from None
+        content = reading.content(path, VaultError, shown=what, most=reading.SETTINGS, pipes=True)
+    except FileNotFoundError:
+        raise VaultError("no such file or directory", f"ls -l {what}") from None
+    except VaultError as error:
+        raise VaultError(error.problem.removeprefix(f"{what}: "), *error.hints) from None
+    content = content.replace(b"\r\n", b"\n").strip() + b"\n"
     _refuse_what_is_no_private_key(content)
     if content.startswith(OPENSSH):
         recipient, protected = _openssh(content)
@@ -163,8 +165,8 @@ def _field(data: bytes) -> tuple[bytes, bytes]:
 def _beside(path: Path, what: str) -> str:
     """The public half of a PEM file with a passphrase, which does not hold it in clear."""
     try:
-        fields = path.with_name(f"{path.name}.pub").read_text().split()
-    except (OSError, UnicodeDecodeError):
+        fields = reading.text(path.with_name(f"{path.name}.pub"), VaultError).split()
+    except (FileNotFoundError, VaultError):
         fields = []
     if len(fields) < 2:
         raise VaultError(
