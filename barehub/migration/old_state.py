@@ -11,6 +11,7 @@ from barehub import process, reading
 from barehub.errors import TerraformError
 from barehub.migration.git_crypt import quoted
 from barehub.project import Tool
+from barehub.terraform.state import parse
 
 NEWEST = 4
 """The format of states since Terraform 0.12; OpenTofu writes the same."""
@@ -77,7 +78,10 @@ def _parse(content: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     whole = isinstance(state, dict) and isinstance(state.get("version"), int)
-    return state if whole and isinstance(state.get("serial"), int) else None
+    if not whole or not isinstance(state.get("serial"), int):
+        return None
+    other = state["version"] != NEWEST
+    return state if other or parse(content) is not None else None
 
 
 def _upgraded(path: Path, content: bytes, scratch: Path, tool: Tool) -> str:

@@ -331,7 +331,7 @@ def _assignment(word: Word) -> Word:
     found = re.match(rf"({NAME})=", word.literal or "")
     if word.name or not found:
         return word
-    return Word(word.line, found[1], pieces=[str(word.literal)[found.end() :]])
+    return Word(word.line, found[1], False, [str(word.literal)[found.end() :]], [QUOTED])
 
 
 def _tested(condition: list[Word]) -> str:

@@ -292,4 +292,30 @@ def parse(content: bytes) -> dict[str, Any] | None:
         state = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return state if isinstance(state, dict) and "serial" in state else None
+    return state if _whole(state) else None
+
+
+def _whole(state: Any) -> bool:
+    """Whether the parts that are read here are each of its kind (`stateV4` in Terraform's
+    internal/states/statefile/version4.go)."""
+    if not isinstance(state, dict) or type(state.get("serial")) is not int:
+        return False
+    resources, outputs = state.get("resources", []), state.get("outputs", {})
+    if not isinstance(resources, list) or not isinstance(outputs, dict):
+        return False
+    if not all(isinstance(one, dict) and "value" in one for one in outputs.values()):
+        return False
+    if not all(isinstance(one, dict) for one in resources):
+        return False
+    return all(_whole_resource(one) for one in resources if one.get("mode") == "managed")
+
+
+def _whole_resource(resource: dict[str, Any]) -> bool:
+    instances = resource.get("instances")
+    words = (resource.get("module") or "", resource.get("type"), resource.get("name"))
+    return (
+        isinstance(instances, list)
+        and all(isinstance(word, str) for word in words)
+        and all(isinstance(one, dict) for one in instances)
+        and all(isinstance(one.get("attributes", {}), dict) for one in instances)
+    )

@@ -110,9 +110,11 @@ class Policy:
         """
         for key in self.everyone():
             if reason := refusal(key):
-                line = next(n for n, text in enumerate(self.text.split("\n"), 1) if key in text)
+                lines = enumerate(self.text.split("\n"), 1)
+                # YAML can spell it otherwise, by escapes or over two lines
+                line = next((f" line {n}" for n, text in lines if key in text), "")
                 raise VaultError(
-                    f"{NAME} line {line}: {key[:24]!r} is no whole age or SSH key: {reason}",
+                    f"{NAME}{line}: {key[:24]!r} is no whole age or SSH key: {reason}",
                     f"git diff {NAME}",
                     f"invoke vault.remove-recipient {shlex.quote(self.names.get(key, key))}",
                 )
