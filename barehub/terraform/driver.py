@@ -83,6 +83,7 @@ class Terraform:
     """How long each command may take; 0 means as long as it likes."""
 
     _runs: int = field(default=0, init=False)
+    _piped: Sequence[int] = field(default=(), init=False)
 
     def get(self) -> str:
         """Fetch modules, and nothing else; what Terraform said if it failed."""
@@ -228,16 +229,10 @@ class Terraform:
         """
         if self.state.trouble:
             raise self.state.trouble
-        with piped_variables(self.ephemeral, self.scratch) as var_file:
-            code, progress = self._run(
-                label,
-                "apply",
-                str(plan),
-                json=FLAG,
-                input=False,
-                **self.state.given("state"),
-                var_file=var_file,
-            )
+        with piped_variables(self.ephemeral, self.scratch) as private:
+            given = self.state.given("state") | ({"var_file": private.path} if private else {})
+            self._piped = private.fds if private else ()
+            code, progress = self._run(label, "apply", str(plan), json=FLAG, input=False, **given)
         self._check(code, progress, label, "apply")
         return progress
 
@@ -362,6 +357,7 @@ class Terraform:
                     *self.fds,
                     *fds,
                     *(self.variables_fds if command in FED or label == "hand" else ()),
+                    *(self._piped if command == "apply" else ()),
                 ],
                 output=output,
             )

@@ -1,47 +1,46 @@
-"""Bytes behind the name of a pipe."""
+"""Values that a child reads once, and that nothing inherits."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
+import subprocess
 from pathlib import Path
 
-from barehub.pipe import piped, piped_variables
+import pytest
 
-LARGE = b"CANARY-pipe" * 20_000
+from barehub.pipe import piped_variables
+
+VALUES = {"token": "CANARY-pipe", "list": ["a", "b"]}
+LARGE = {"token": "CANARY-pipe" * 20_000}
 """More than a pipe holds (pipe(7))."""
 
 
-def test_it_can_be_read_again_and_again_and_is_gone_at_the_end(tmp_path: Path) -> None:
-    with piped(LARGE, tmp_path / "name") as path:
-        assert stat.S_ISFIFO(path.stat().st_mode)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert [path.read_bytes() for _ in range(3)] == [LARGE] * 3
+def _cat(path: str, fds: tuple[int, ...]) -> bytes:
+    return subprocess.run(["cat", path], pass_fds=fds, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("values", [VALUES, LARGE], ids=["small", "large"])
+def test_it_is_read_once(tmp_path: Path, values: dict[str, object]) -> None:
+    with piped_variables(values, tmp_path) as private:
+        assert private and private.path.endswith(".tfvars.json")
+        assert json.loads(_cat(private.path, private.fds)) == values
+        assert _cat(private.path, private.fds) == b""  # as a provisioner would
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_ends_without_a_reader_and_with_one_that_left(tmp_path: Path) -> None:
-    with piped(LARGE, tmp_path / "unread"):
-        pass
-    with piped(LARGE, tmp_path / "left") as path:
-        with path.open("rb") as reader:
-            assert reader.read(10) == LARGE[:10]
-        assert path.read_bytes() == LARGE
+@pytest.mark.parametrize("values", [VALUES, LARGE], ids=["small", "large"])
+def test_what_is_not_read_does_not_stay(tmp_path: Path, values: dict[str, object]) -> None:
+    with piped_variables(values, tmp_path) as private:
+        assert private
+        inherited = os.dup(private.fds[0])  # by what outlives the child
+    assert os.read(inherited, 10) == b""
+    os.close(inherited)
+    with piped_variables(LARGE, tmp_path) as private:
+        assert private and os.read(private.fds[0], 10)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_end_comes_while_a_reader_waits(tmp_path: Path) -> None:
-    with piped(LARGE, tmp_path / "slow") as path:
-        fd = os.open(path, os.O_RDONLY)
-        assert os.read(fd, 1)
-        os.close(fd)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_variables_are_a_file_only_where_there_are_any(tmp_path: Path) -> None:
-    with piped_variables({}, tmp_path) as path:
-        assert path is None
-    with piped_variables({"token": "CANARY-pipe"}, tmp_path) as path:
-        assert path and path.name.endswith(".tfvars.json")
-        assert json.loads(path.read_text()) == {"token": "CANARY-pipe"}
+def test_there_is_no_file_without_a_value(tmp_path: Path) -> None:
+    with piped_variables({}, tmp_path) as private:
+        assert private is None
