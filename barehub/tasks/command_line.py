@@ -29,6 +29,9 @@ WITHOUT_EFFECT = (
 )
 """Core flags of invoke for shell commands and lists of tasks, which barehub's commands are not."""
 
+PASSED_ON = ("ssh", "terraform")
+"""Commands that take what stands behind ``--``."""
+
 PLANNED = {"spawn": "", "upgrade": "", "scale": "", "teardown": " --destroy"}
 """By command, what `invoke plan` takes to show what it would do."""
 
@@ -36,8 +39,8 @@ PLANNED = {"spawn": "", "upgrade": "", "scale": "", "teardown": " --destroy"}
 def check(context: Context) -> None:
     """Look at the whole command line before anything of it is done.
 
-    :raises UsageError: a value is empty, there are several commands, or a flag of invoke's own
-        has not the effect that it promises.
+    :raises UsageError: a value is empty, there are several commands, something would be passed
+        over, or a flag of invoke's own has not the effect that it promises.
     """
     typed: list[ParserContext] = list(getattr(program, "tasks", ()))
     core: list[ParserContext] = list(getattr(program, "core", ()))[:1]
@@ -46,6 +49,11 @@ def check(context: Context) -> None:
         raise UsageError(
             f"several commands on one line: {', '.join(names)}; nothing was done",
             " && ".join(f"invoke {name} …" for name in names),
+        )
+    behind = shlex.join(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ""
+    if behind and typed and typed[0].name not in PASSED_ON:
+        raise UsageError(
+            f"{typed[0].name} takes nothing behind --: {behind}", "leave out the -- before it"
         )
     for argument in _arguments(typed):
         _see_value(argument)

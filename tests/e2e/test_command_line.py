@@ -140,6 +140,11 @@ def test_a_line_has_one_command(ready: Cli, typed: tuple[str, ...]) -> None:
     assert not (ready.instance("demo") / "journal.jsonl").exists()
 
 
+def test_nothing_behind_dashes_is_passed_over(ready: Cli) -> None:
+    told = "teardown takes nothing behind --: --name demo"
+    _refused(ready("teardown", "--", "--name", "demo"), told, "leave out the --")
+
+
 def test_debug_output_has_no_secret(ready: Cli) -> None:
     assert ready("vault.init").code == 0
     said = ready("--debug", "vault.set", "variables.api_token", input=CANARY)
