@@ -159,19 +159,19 @@ def der(rng: random.Random, samples: Sequence[bytes]) -> bytes:
     if rng.random() < 0.1:
         return made(rng, samples)
     try:
-        tree = _parsed(content)
+        tree = parsed(content)
     except (IndexError, ValueError):
         return content
     for _ in range(rng.choice((1, 1, 2, 3, 5))):
         _disturb(rng, tree)
-    return b"".join(map(_encoded, tree))[:LONGEST]
+    return b"".join(map(encoded, tree))[:LONGEST]
 
 
 Node = list[Any]
 """A tag and its content: bytes, or a list of nodes."""
 
 
-def _parsed(content: bytes) -> list[Node]:
+def parsed(content: bytes) -> list[Node]:
     nodes: list[Node] = []
     at = 0
     while at < len(content):
@@ -185,7 +185,7 @@ def _parsed(content: bytes) -> list[Node]:
         if len(value) < length:
             raise ValueError("cut off")
         at += length
-        nodes.append([tag, _parsed(value) if tag & 0x20 else _wrapped(tag, value)])
+        nodes.append([tag, parsed(value) if tag & 0x20 else _wrapped(tag, value)])
     return nodes
 
 
@@ -193,18 +193,18 @@ def _wrapped(tag: int, value: bytes) -> bytes | list[Node]:
     """Return what an OCTET STRING wraps, as an extension does, if it is DER again."""
     if tag == 0x04 and len(value) > 2:
         try:
-            inner = _parsed(value)
+            inner = parsed(value)
         except (IndexError, ValueError):
             return value
-        return inner if b"".join(map(_encoded, inner)) == value else value
+        return inner if b"".join(map(encoded, inner)) == value else value
     return value
 
 
 def _inside(node: Node) -> bytes:
-    return node[1] if isinstance(node[1], bytes) else b"".join(map(_encoded, node[1]))
+    return node[1] if isinstance(node[1], bytes) else b"".join(map(encoded, node[1]))
 
 
-def _encoded(node: Node) -> bytes:
+def encoded(node: Node) -> bytes:
     value = _inside(node)
     size = len(value)
     if size < 0x80:
@@ -228,7 +228,7 @@ def _disturb(rng: random.Random, nodes: list[Node]) -> None:
     if action == 0:
         del place[at]
     elif action == 1:
-        small = len(_encoded(node)) < 1000
+        small = len(encoded(node)) < 1000
         place[at:at] = [[node[0], _inside(node)]] * rng.choice((1, 1, 1, 40 if small else 1))
     elif action == 2:
         node[0] = rng.choice((0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0C, 0x13, 0x17, 0x18, 0x1E,

@@ -22,6 +22,7 @@ HEALTH_SECONDS = 20.0
 
 _HASH = re.compile(r"[.+@-][gh]?([0-9a-f]{7,40})(?:\.dirty)?$")
 _METRIC = re.compile(r"^(# TYPE )?binderhub_\w+", re.MULTILINE)
+_TITLE = re.compile(r"<title>([^<]*)", re.IGNORECASE)
 _POD = "kubectl get pods,events -n binderhub"
 _PROXY = "look at the proxy's log, and at the hub's"
 
@@ -159,8 +160,8 @@ def _stranger(base: str, versions: Answer) -> tuple[str, str]:
             f"let the proxy pass {base}versions and {base}health without a password",
         )
     kind = versions.headers.get("content-type", "no type").partition(";")[0]
-    title = re.search(r"<title>\s*([^<]{1,80}?)\s*</title>", versions.text, re.IGNORECASE)
-    page = f", page {title[1]!r}" if title else ""
+    title = found[1].strip()[:80] if (found := _TITLE.search(versions.text)) else ""
+    page = f", page {title!r}" if title else ""
     return (
         f"{base}versions is not a BinderHub's ({versions.status}, {kind}{page})",
         "is it the right name and base path? A hub under a path: --url https://HOST/PATH/",

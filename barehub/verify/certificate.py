@@ -7,6 +7,7 @@ when there is a certificate to look at.
 from __future__ import annotations
 
 import ipaddress
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -150,7 +151,10 @@ class Chain:
 @lru_cache(maxsize=1024)
 def _read(ders: tuple[bytes, ...]) -> Chain | None:
     from cryptography import x509
+    from cryptography.utils import CryptographyDeprecationWarning
 
+    # of serial numbers that are not positive: it would be printed between our lines
+    warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
     found = []
     for der in ders[:LONGEST_CHAIN]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import socket
 import ssl
@@ -115,6 +116,10 @@ class Climb:
                 self._context = self._contexts.blind  # nothing secret is sent, or believed
             elif self.found.has("tls.not-yet-valid"):
                 await self._clock()
+        except dial.Malformed:
+            self.found.passed("tls.not-tls", "it speaks TLS")
+            await self._unchecked_look()
+            trust.malformed(self.found)
         except (OSError, dial.Unconnected) as error:
             await self._no_handshake(error)
             return
@@ -166,6 +171,13 @@ class Climb:
                 await stream.close()
                 break
         return code, verdict
+
+    async def _unchecked_look(self) -> None:
+        """Get the chain with a connection that checks nothing."""
+        with contextlib.suppress(OSError, dial.Unconnected):
+            stream = await self._dial(self._contexts.blind)
+            self.chain = stream.chain
+            await stream.close()
 
     async def _clock(self) -> None:
         """A certificate from the future: is it our clock? Its server tells the time."""

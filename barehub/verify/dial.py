@@ -40,6 +40,10 @@ class Unconnected(Exception):
         self.fix = fix
 
 
+class Malformed(OSError):
+    """A certificate that OpenSSL takes, and that Python's own ssl module cannot decode."""
+
+
 @dataclass(frozen=True)
 class Stream:
     """A connection, with TLS but for :func:`plain`."""
@@ -247,13 +251,16 @@ async def secure(sock: socket.socket, context: ssl.SSLContext, host: str) -> Str
     """TLS over ``sock``, asking for ``host``.
 
     :raises OSError: the handshake failed (ssl.SSLError is one) or took too long (TimeoutError).
+    :raises Malformed: it did not, but for a name in the certificate
     """
     try:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             reader, writer = await asyncio.open_connection(
                 sock=sock, ssl=context, server_hostname=host, limit=HEADER_BYTES
             )
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, ValueError) and not isinstance(error, OSError):
+            raise Malformed(type(error).__name__) from None  # asyncio calls getpeercert() then
         raise
     return Stream(reader, writer)

@@ -42,9 +42,7 @@ def accept(found: Findings, host: str, ders: tuple[bytes, ...], *, public: bool)
     """
     chain = Chain.read(ders)
     if chain is None:
-        fix = "replace the certificate"
-        message = "OpenSSL takes the certificate, which is malformed: browsers refuse it"
-        found.failed("tls.malformed", message, fix, permanent=True)
+        malformed(found)
         return
     found.passed("tls.untrusted", f"issued by {called(chain.own.issuer)}, which is trusted")
     found.passed("tls.hostname", f"the certificate is for {host}")
@@ -53,6 +51,12 @@ def accept(found: Findings, host: str, ders: tuple[bytes, ...], *, public: bool)
         message = f"the server still sends {called(above.subject)}, which has expired"
         found.warned("tls.intermediate-expired", message, _SERVE_FULL)
     issuance.judge(found, chain, public=public)
+
+
+def malformed(found: Findings) -> None:
+    """What there is to say of one that OpenSSL accepts, and others cannot read."""
+    message = "OpenSSL takes the certificate, which is malformed: browsers refuse it"
+    found.failed("tls.malformed", message, "replace the certificate", permanent=True)
 
 
 def explain(found: Findings, host: str, ders: tuple[bytes, ...], code: int, verdict: str) -> None:

@@ -131,8 +131,9 @@ def _child(work: Work, writing: int, parent: int) -> NoReturn:
 
 async def _alive(work: Coroutine[Any, Any, None], parent: int) -> None:
     """Do ``work``, and put the alarm off; cancel it when asked to, or when nobody waits for it."""
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    loop.set_exception_handler(lambda _, context: None)  # it would print what is raised as well
     while not task.done():
         signal.setitimer(signal.ITIMER_REAL, STALL_SECONDS)
         if os.getppid() != parent:

@@ -8,6 +8,7 @@ minute of npm to build: it answers with the shapes that were measured on BinderH
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import json
 import socket
@@ -167,7 +168,7 @@ class Servers:
         return verify.parse(url, ca_file=str(self.ca))
 
     def _context(self, chain: tuple[Issued, ...]) -> ssl.SSLContext:
-        name = f"{chain[0].certificate.serial_number:x}"
+        name = hashlib.sha256(chain[0].pem).hexdigest()[:16]
         certificates, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificates.write_bytes(b"".join(issued.pem for issued in chain))
         key.write_bytes(private(chain[0]))
