@@ -17,7 +17,7 @@ from barehub.console import console
 from barehub.errors import BarehubError, ToolError, UsageError, VaultError
 from barehub.session import Session
 from barehub.ssh import git
-from barehub.ssh.public_key import PublicKey, held
+from barehub.ssh.public_key import OWN_SECONDS, PublicKey, held
 from barehub.vault.identity import passphrase
 
 AUTHORIZED = "ssh_authorized_keys"
@@ -84,7 +84,7 @@ def hold(choice: Choice | None, session: Session) -> Held:
         return Held(choice.source, choice.public, env)
     console.hide({"ssh key": choice.private})
     env = session.start_agent(choice.private)
-    keys = held(process.environment(env))
+    keys = held(process.environment(env), seconds=OWN_SECONDS)
     named = [_with_comment(key, choice.public) for key in keys]
     return Held(choice.source, tuple(named), env)
 

@@ -1,4 +1,4 @@
-"""The ssh-agent of a run: one of its own, or a door to the person's that shows chosen keys alone.
+"""The ssh-agent of a run: a door that shows chosen keys alone, to a person's agent or its own.
 
 Either is a child that ends with its standard input, the reading end of a pipe. The writing end is
 ours, and Terraform's, which inherits it: no agent outlives the run, or the Terraform that a killed
@@ -19,7 +19,7 @@ from pathlib import Path
 from barehub import process
 from barehub.errors import ToolError, VaultError
 from barehub.ssh import relay
-from barehub.ssh.public_key import PublicKey
+from barehub.ssh.public_key import OWN_SECONDS, PublicKey, held
 
 
 class Agent:
@@ -48,13 +48,25 @@ class Agent:
 class OwnAgent(Agent):
     """ssh-agent around ``cat``, which ends with the pipe. (ssh-agent(1): with a command, "the agent
     exits automatically when the command given on the command line terminates".)
+
+    A run uses it by a :class:`Door` at ``socket``: whoever is connected to the agent itself can
+    lock it, empty it, or have it load a library.
     """
 
     def __init__(self, socket: Path) -> None:
-        super().__init__(socket)
+        super().__init__(socket.with_name(f"own-{socket.name}"))
+        self._at = socket
+        self._door: Door | None = None
         with tempfile.TemporaryFile(dir=socket.parent) as said:
             self._child = process.start(
-                ["ssh-agent", "-a", str(socket), "sh", "-c", 'echo "$SSH_AGENT_PID"; exec cat'],
+                [
+                    "ssh-agent",
+                    "-a",
+                    str(self.socket),
+                    "sh",
+                    "-c",
+                    'echo "$SSH_AGENT_PID"; exec cat',
+                ],
                 env=process.environment(),
                 stdin=self._reader,
                 output=said,
@@ -63,8 +75,12 @@ class OwnAgent(Agent):
             self.pid = self._read_pid(said.fileno())
 
     @property
+    def fds(self) -> tuple[int, ...]:
+        return super().fds + (self._door.fds if self._door else ())
+
+    @property
     def env(self) -> dict[str, str]:
-        return {**super().env, "SSH_AGENT_PID": str(self.pid)}
+        return {"SSH_AUTH_SOCK": str(self._at), "SSH_AGENT_PID": str(self.pid)}
 
     def _read_pid(self, fd: int) -> int:
         deadline = time.monotonic() + 10
@@ -75,17 +91,26 @@ class OwnAgent(Agent):
         raise ToolError("ssh-agent does not start", "invoke doctor")
 
     def add(self, private_key: str) -> None:
-        """:raises VaultError: ssh-add refuses the key."""
+        """Hold ``private_key`` and open the door to it.
+
+        :raises VaultError: ssh-add refuses the key.
+        """
         # ssh-add says "error in libcrypto" of a key with CRLF or without a last newline
         key = private_key.replace("\r\n", "\n").strip() + "\n"
-        env = process.environment(self.env | {"SSH_ASKPASS_REQUIRE": "never"})
+        env = process.environment(super().env | {"SSH_ASKPASS_REQUIRE": "never"})
         if process.run(["ssh-add", "-q", "-"], env=env, input=key.encode()).code != 0:
             raise VaultError(
                 "ssh.private_key is not a private key that ssh-add can read without a passphrase",
                 "invoke vault.edit",
             )
+        keys = held(env, seconds=OWN_SECONDS)
+        if not keys:
+            raise ToolError("ssh-agent does not list the key that it was given", "invoke doctor")
+        self._door = Door(self._at, str(self.socket), keys)
 
     def close(self) -> None:
+        if self._door:
+            self._door.close()
         try:
             os.kill(self.pid, signal.SIGTERM)
         except ProcessLookupError:
@@ -94,7 +119,7 @@ class OwnAgent(Agent):
 
 
 class Door(Agent):
-    """The agent at ``behind``, of which nothing but ``keys`` can be seen and used.
+    """The agent at ``behind``, of which nothing but ``keys`` can be seen, and only signed with.
 
     Terraform forwards its agent to every machine that it connects to, so root there could use
     whatever it holds (https://developer.hashicorp.com/terraform/language/resources/provisioners/connection).

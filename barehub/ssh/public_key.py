@@ -54,12 +54,19 @@ class PublicKey:
         return f"{shown} ({self.comment})" if named else shown
 
 
-def held(env: Mapping[str, str]) -> list[PublicKey]:
-    """The keys of the agent that ``env`` names; none when it does not answer."""
+OWN_SECONDS = 60.0
+"""The same for an agent that we started: it asks no one, but the machine may be busy."""
+
+
+def held(env: Mapping[str, str], *, seconds: float = 0) -> list[PublicKey]:
+    """List the keys of the agent that ``env`` names; none when it does not answer.
+
+    :param seconds: how long to wait for it; without it AGENT_SECONDS.
+    """
     if not env.get("SSH_AUTH_SOCK"):
         return []
     try:
-        said = process.run(["ssh-add", "-L"], env=env, timeout=AGENT_SECONDS).text
+        said = process.run(["ssh-add", "-L"], env=env, timeout=seconds or AGENT_SECONDS).text
     except ToolError:
         return []
     return [key for line in said.splitlines() if (key := PublicKey.parse(line))]

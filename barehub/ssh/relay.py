@@ -14,13 +14,18 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 FAILURE, LIST, KEYS, SIGN, EXTENSION = 5, 11, 12, 13, 27
 LONGEST = 256 * 1024
 """Bytes of a message that OpenSSH's agent takes."""
 
 BIND = b"session-bind@openssh.com"
-"""Tells an agent which host a connection goes to: what restricts a key to hosts needs it."""
+"""Tells an agent which host a connection goes to. It must pass: a key that is restricted to hosts
+(ssh-add -h) signs for no other, and ssh sends it before it uses or forwards any agent."""
+
+PAUSE = 0.05
+"""Seconds between attempts to accept a connection."""
 
 
 class Broken(Exception):
@@ -89,8 +94,8 @@ def shown(answer: bytes, keys: set[bytes]) -> bytes:
 
 def serve(peer: socket.socket, behind: str, keys: set[bytes]) -> None:
     """One connection, to its end."""
-    with peer, socket.socket(socket.AF_UNIX) as agent:
-        try:
+    try:
+        with peer, socket.socket(socket.AF_UNIX) as agent:
             agent.connect(behind)
             while request := receive(peer):
                 answer = bytes([FAILURE])
@@ -102,8 +107,8 @@ def serve(peer: socket.socket, behind: str, keys: set[bytes]) -> None:
                     if request[0] == LIST:
                         answer = shown(answer, keys)
                 send(peer, answer)
-        except (OSError, Broken):
-            return
+    except (OSError, Broken):
+        return
 
 
 def end_with_input() -> None:
@@ -117,8 +122,15 @@ def main() -> None:
     keys = {base64.b64decode(key) for key in sys.argv[3:]}
     threading.Thread(target=end_with_input, daemon=True).start()
     while True:
-        peer, _ = listening.accept()
-        threading.Thread(target=serve, args=(peer, sys.argv[2], keys), daemon=True).start()
+        try:
+            peer, _ = listening.accept()
+        except OSError:  # too many connections: others wait until some have ended
+            time.sleep(PAUSE)
+            continue
+        try:
+            threading.Thread(target=serve, args=(peer, sys.argv[2], keys), daemon=True).start()
+        except RuntimeError:  # no thread can be started
+            peer.close()
 
 
 if __name__ == "__main__":

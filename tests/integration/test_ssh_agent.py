@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sshd import keygen
+from sshd import Sshd, keygen
 
 from barehub import keys, process
 from barehub.errors import BarehubError, UsageError
 from barehub.session import Purpose, Session, create
+from barehub.ssh import relay
+from barehub.ssh.agent import OwnAgent
 from barehub.ssh.public_key import PublicKey, held
 from tests.processes import ended
 
@@ -112,9 +118,139 @@ def test_nonsense_ends_its_own_connection_alone(agent: Path, own: Session, messa
     assert [key.comment for key in held(process.environment(env))] == ["one"]
 
 
+@pytest.fixture(params=["own", "person's"])
+def door(request: pytest.FixtureRequest, agent: Path, own: Session) -> dict[str, str]:
+    """What makes a program use the agent of a run; the key ``one`` is in it."""
+    if request.param == "own":
+        return own.start_agent((agent / "one").read_text())
+    return own.open_agent(os.environ["SSH_AUTH_SOCK"], [_public(agent, "one")])
+
+
+FORBIDDEN = [["-D"], ["-x"], ["-X"], ["-d", "one.pub"], ["two"], ["-s", "/usr/lib/x.so"]]
+FORBIDDEN += [["-e", "/usr/lib/x.so"], ["-t", "5", "two"], ["-c", "two"]]
+
+
+@pytest.mark.parametrize("options", FORBIDDEN, ids=" ".join)
+def test_agent_of_a_run_only_lists_and_signs(
+    agent: Path, own: Session, door: dict[str, str], options: list[str]
+) -> None:
+    """On the real ssh-add: remove all, lock, unlock, remove, add, load a PKCS#11 library."""
+    (agent / "ask").write_text("#!/bin/sh\necho word\n")
+    (agent / "ask").chmod(0o700)
+    asking = {"SSH_ASKPASS": str(agent / "ask"), "SSH_ASKPASS_REQUIRE": "force"}
+    env = process.environment(door | asking)
+    assert process.run(["ssh-add", *options], env=env, cwd=agent).code != 0
+    assert [key.blob for key in held(process.environment(door))] == [_public(agent, "one").blob]
+    assert _signs(agent, "one", door) and not _signs(agent, "two", door)
+
+
+def _ask(address: str, message: bytes) -> bytes:
+    """Send a whole message in its frame; the answer without its length."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(30)
+        peer.connect(address)
+        relay.send(peer, message)
+        return relay.receive(peer)
+
+
+def test_every_other_request_is_refused(own_door: dict[str, str]) -> None:
+    """9 and 19 remove all, 22 and 23 lock, 20 and 26 load a library, 17 and 25 add, 27 extend."""
+    name = b"query"
+    bodies = (b"", b"\0" * 8, len(name).to_bytes(4, "big") + name, b"\0\0\0\4word")
+    for kind in set(range(256)) - {relay.LIST, relay.SIGN}:
+        for body in bodies:
+            try:
+                answer = _ask(own_door["SSH_AUTH_SOCK"], bytes([kind]) + body)
+            except ConnectionResetError:
+                answer = b""
+            assert answer in (b"", bytes([relay.FAILURE])), (kind, body)
+
+
+@pytest.fixture(scope="module")
+def own_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One for many requests, with a key; it is seen at the end that it holds that still."""
+    folder = tmp_path_factory.mktemp("own")
+    keygen(folder / "key")
+    place = tempfile.mkdtemp(prefix="barehub-test-", dir="/dev/shm")
+    agent = OwnAgent(Path(place) / "agent.sock")
+    try:
+        agent.add((folder / "key").read_text())
+        yield agent.env
+        assert len(held(process.environment(agent.env))) == 1
+    finally:
+        agent.close()
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xff\xff\xff" + b"x" * 1000,  # 4 GiB
+        b"\0\4\0\1" + b"\x0b" * 1000,  # one byte more than an agent takes
+        b"\0\0\0\0",
+        b"\0\0",
+        b"\0\0\0\x64\x0b",  # 100 bytes are promised, one comes
+        b"\0\0\0\5\x0d\xff\xff\xff\xff",  # to sign with a key of 4 GiB
+        b"\0\0\0\5\x1b\0\0\0\x19",
+        os.urandom(5000),
+    ],
+)
+def test_frames_that_are_none_end_their_connection_alone(
+    own_door: dict[str, str], frame: bytes
+) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(30)
+        peer.connect(own_door["SSH_AUTH_SOCK"])
+        with contextlib.suppress(BrokenPipeError):
+            peer.sendall(frame)
+            peer.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while peer.recv(1000):
+                pass
+    assert len(held(process.environment(own_door))) == 1
+
+
+def test_more_connections_than_descriptors_end_nothing(agent: Path, own: Session) -> None:
+    """Each takes two; root on a machine that the agent is forwarded to can open any number."""
+    env = own.start_agent((agent / "one").read_text())
+    assert isinstance(own._agent, OwnAgent) and own._agent._door
+    resource.prlimit(own._agent._door._child.pid, resource.RLIMIT_NOFILE, (40, 40))
+    peers = [socket.socket(socket.AF_UNIX) for _ in range(100)]
+    for peer in peers:
+        peer.connect(env["SSH_AUTH_SOCK"])
+    time.sleep(0.5)  # it comes to its limit
+    for peer in peers:
+        peer.close()
+    assert len(held(process.environment(env), seconds=60)) == 1
+
+
+def test_forwarded_agent_of_a_run_logs_in_and_nothing_else(
+    agent: Path, own: Session, door: dict[str, str], tmp_path: Path
+) -> None:
+    """As Terraform forwards it, through a real sshd: what root on that machine can do with it."""
+    server = Sshd(tmp_path / "sshd", [_public(agent, "one").line])
+    try:
+        (tmp_path / "known").write_text(server.known_hosts_line)
+        ssh = ["ssh", "-F", "/dev/null", "-A", "-o", "BatchMode=yes", "-p", str(server.port)]
+        ssh += ["-o", f"UserKnownHostsFile={tmp_path / 'known'}", "127.0.0.1"]
+        again = shlex.join(ssh)
+        script = (
+            "ssh-add -l | wc -l; ssh-add -D; ssh-add -s /usr/lib/x.so </dev/null; "
+            f"ssh-add -x </dev/null; ssh-add {agent / 'two'}; ssh-add -l | wc -l; {again} echo in"
+        )
+        done = process.run([*ssh, script], env=process.environment(door))
+        assert done.text.split() == ["1", "1", "in"], done.stderr
+        assert b"All identities removed" not in done.stderr and b"Agent locked" not in done.stderr
+    finally:
+        server.close()
+    assert len(held(process.environment(door))) == 1
+
+
 OWNER = """
 import os, sys
 from barehub import session
+from barehub.ssh import relay
+from barehub.ssh.agent import OwnAgent
 from barehub.ssh.public_key import held
 own = session.create(session.Purpose("/nowhere", "demo", "spawn"))
 own.open_agent(os.environ["SSH_AUTH_SOCK"], held(os.environ))
