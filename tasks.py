@@ -15,6 +15,7 @@ from barehub.tasks.new import new
 from barehub.tasks.verb import (
     CONTAINER,
     NAME,
+    NO_WAIT,
     STAGE_TIMEOUT,
     WAIT,
     contained,
@@ -40,6 +41,7 @@ from barehub.tasks.verb import (
         "from": "begin with this stage, and leave the earlier ones as they are",
         "recover": "after a crash: replace what is half made and import, without asking",
         "wait": WAIT,
+        "no-wait": NO_WAIT,
         "stage-timeout": STAGE_TIMEOUT,
         "timeout": "seconds that the endpoint may take to become ready (900)",
         "container": CONTAINER,
@@ -55,6 +57,7 @@ def spawn(
     allow_replace: Sequence[str] | None = None,
     from_: str = "",
     wait: bool = False,
+    no_wait: bool = False,
     stage_timeout: str = "",
     recover: bool = False,
     container: bool = False,
@@ -85,6 +88,7 @@ def spawn(
             allowed=frozenset(allow_replace or ()),
             first=stage(from_),
             wait=wait,
+            no_wait=no_wait,
             recover=recover,
             stage_seconds=stage_limit(stage_timeout),
         ),
@@ -163,6 +167,7 @@ def verify(
         "container": CONTAINER,
         "recover": "after the state was lost: import what was made, then destroy it",
         "wait": WAIT,
+        "no-wait": NO_WAIT,
         "stage-timeout": STAGE_TIMEOUT,
     }
 )
@@ -171,6 +176,7 @@ def teardown(
     name: str = "",
     yes: bool = False,
     wait: bool = False,
+    no_wait: bool = False,
     stage_timeout: str = "",
     recover: bool = False,
     container: bool = False,
@@ -192,7 +198,11 @@ def teardown(
         name,
         interruptions=interruptions(),
         terms=Terms(
-            agreed=yes, recover=recover, wait=wait, stage_seconds=stage_limit(stage_timeout)
+            agreed=yes,
+            recover=recover,
+            wait=wait,
+            no_wait=no_wait,
+            stage_seconds=stage_limit(stage_timeout),
         ),
     )
 
@@ -222,17 +232,24 @@ def doctor(c: Context, json: bool = False) -> None:
     doctor.show(project(), as_json=json)
 
 
-@verb(help={"yes": "do not ask before containers of the old procedure are removed"})
-def clean(c: Context, yes: bool = False) -> None:
+@verb(
+    help={
+        "yes": "do not ask before containers of the old procedure are removed",
+        "no-wait": NO_WAIT,
+    }
+)
+def clean(c: Context, yes: bool = False, no_wait: bool = False) -> None:
     """Remove what killed runs left on this machine, and say what it was.
 
     Example: invoke clean
     """
-    from barehub import session, strays
+    from barehub import run, session, strays
     from barehub.console import console
     from barehub.errors import LeftoverError
 
     # every command sweeps first, and says what it removed, or why it could not
+    if not no_wait:
+        run.outlast_all(interruptions())
     living = session.living()
     for holder in living:
         what = "is at work" if holder.alive else "was killed, and what it started is still at work"

@@ -56,6 +56,7 @@ def clear(
     delete: bool,
     agreed: bool,
     as_json: bool,
+    no_wait: bool = False,
 ) -> None:
     """Tell what is left of ``name``, or of each instance without a state; remove it if asked to.
 
@@ -68,7 +69,7 @@ def clear(
     named = [project.instance(name)] if name else [i for i in project.instances() if not i.living]
     found: dict[str, Found] = {}
     for instance in named:
-        with _held(instance, interruptions):
+        with _held(instance, interruptions, no_wait):
             searched = _search(project, vault, instance, interruptions)
             if not searched.asked and not name:
                 continue
@@ -87,12 +88,12 @@ def clear(
 
 
 @contextmanager
-def _held(instance: Instance, interruptions: Interruptions) -> Iterator[None]:
+def _held(instance: Instance, interruptions: Interruptions, no_wait: bool) -> Iterator[None]:
     """The instance's lock, where it has a folder: what a run is making is no leftover."""
     if not instance.folder.exists():
         yield
         return
-    lock = turn.take(instance, "leftovers", interruptions, wait=False)
+    lock = turn.take(instance, "leftovers", interruptions, no_wait=no_wait)
     try:
         yield
     finally:

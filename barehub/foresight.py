@@ -19,20 +19,19 @@ def foresee(
     project: Project,
     name: str,
     interruptions: Interruptions,
+    terms: Terms,
     *,
     form: str,
-    wait: bool,
     destroy: bool,
 ) -> None:
     """Print what the next spawn would change, or what a teardown would ``destroy``.
 
     :param form: ``json``, ``markdown``, or empty for a person
-    :param wait: until nobody else has the instance
     :raises RecipeError: the recipe can only be planned as it is made.
     """
     project.terraform  # noqa: B018 - a missing tool is said first
     instance = project.existing(name)
-    with runs.opened(project, instance, "plan", interruptions, Terms(wait=wait)) as run:
+    with runs.opened(project, instance, "plan", interruptions, terms) as run:
         shown = _losses(run) if destroy else _changes(run)
     _print(shown, form)
 

@@ -33,7 +33,7 @@ SAME = ("serial", "lineage", "resources", "outputs")
 
 
 def migrate(
-    project: Project, name: str, interruptions: Interruptions, *, back: bool, wait: bool
+    project: Project, name: str, interruptions: Interruptions, terms: Terms, *, back: bool
 ) -> None:
     """Move the state of ``name`` into the backend of its recipe, or ``back`` into the sealed file.
 
@@ -47,7 +47,7 @@ def migrate(
             f"{project.relative(instance.recipe)} has no backend",
             "docs/how-to/share-state.md   # how to write it",
         )
-    with runs.opened(project, instance, "state.migrate", interruptions, Terms(wait=wait)) as run:
+    with runs.opened(project, instance, "state.migrate", interruptions, terms) as run:
         for step in (read_recipe, read_secrets, encrypt_state, start_agent, fetch_modules):
             interruptions.check()
             step(run)

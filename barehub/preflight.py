@@ -15,7 +15,7 @@ from barehub.finding import ERROR, UNSEEN, WARNING, Finding
 from barehub.preparation import made_here, read_recipe, read_secrets, start_agent, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Project, Tool
-from barehub.run import Run
+from barehub.run import Run, Terms
 from barehub.terraform import builds, fetching
 from barehub.terraform import preflight as recipes
 from barehub.terraform.recipe import Recipe
@@ -32,7 +32,13 @@ def preflight(run: Run) -> None:
 
 
 def check(
-    project: Project, name: str, interruptions: Interruptions, *, as_json: bool, strict: bool
+    project: Project,
+    name: str,
+    interruptions: Interruptions,
+    *,
+    as_json: bool,
+    strict: bool,
+    no_wait: bool = False,
 ) -> None:
     """Tell all that preflight finds of an instance; nothing is made or changed.
 
@@ -40,7 +46,7 @@ def check(
     :raises RecipeError: the recipe cannot be read, or something stands in its way.
     """
     instance = project.existing(name)
-    with runs.opened(project, instance, "check", interruptions) as run:
+    with runs.opened(project, instance, "check", interruptions, Terms(no_wait=no_wait)) as run:
         read_recipe(run)
         unseen = _open_vault(run)
         found = [*unseen, *look(run, vault_open=not unseen)]

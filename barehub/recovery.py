@@ -268,13 +268,15 @@ def _in_state_only(address: str) -> bool:
     return bool(STATE_ONLY.fullmatch(_type(address)))
 
 
-def forget(project: Project, name: str, address: str, interruptions: Interruptions) -> None:
+def forget(
+    project: Project, name: str, address: str, interruptions: Interruptions, *, no_wait: bool
+) -> None:
     """Take a resource out of the journal that was begun, or made, and is not there.
 
     :raises UsageError: the journal does not miss it, or the state knows it.
     """
     instance = project.existing(name)
-    terms = Terms(recover=True)  # also where the state is lost
+    terms = Terms(recover=True, no_wait=no_wait)  # also where the state is lost
     with runs.opened(project, instance, "forget", interruptions, terms) as run:
         for step in SEEING if instance.backend else (open_state,):
             step(run)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barehub import process, session, turn
+from barehub import process, session, survivors, turn
 from barehub.console import console
-from barehub.errors import BarehubError, LeftoverError, ToolError
+from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
 from barehub.keys import AUTHORIZED, Held
 from barehub.lock import Lock
 from barehub.process import Interruptions
@@ -50,6 +50,9 @@ class Terms:
     wait: bool = False
     """To wait until nobody else has the instance."""
 
+    no_wait: bool = False
+    """Not to wait for what a killed run left at work either."""
+
     stage_seconds: float = 0
     """How long Terraform may take for each stage; 0 means as long as it likes."""
 
@@ -58,6 +61,11 @@ class Terms:
 
     again: str = ""
     """The command that was typed, where that is not spawn, to be named in hints."""
+
+    def __post_init__(self) -> None:
+        """:raises UsageError: two terms contradict one another."""
+        if self.wait and self.no_wait:
+            raise UsageError("--wait and --no-wait contradict one another", "choose one of them")
 
 
 NOTHING = Terms()
@@ -168,7 +176,14 @@ def opened(
             f"df -h {instance.folder}",
         )
     with interruptions.held():
-        lock = turn.take(instance, command, interruptions, wait=terms.wait, again=terms.again)
+        lock = turn.take(
+            instance,
+            command,
+            interruptions,
+            wait=terms.wait,
+            no_wait=terms.no_wait,
+            again=terms.again,
+        )
         try:
             with interruptions.allowed():
                 swept(awaited=(str(project.root), instance.name))
@@ -220,6 +235,14 @@ def _close(run: Run, failure: BaseException | None) -> None:
             console.hint(hint)
 
 
+def outlast_all(interruptions: Interruptions) -> None:
+    """Wait for all that killed runs left at work on this machine, then save and remove the rest."""
+    for purpose in session.working():
+        if purpose.instance:
+            turn.outlast(Project(Path(purpose.root)).instance(purpose.instance), interruptions)
+            swept(awaited=(purpose.root, purpose.instance))
+
+
 def swept(awaited: tuple[str, str] | None = None) -> None:
     """Save and remove what killed runs left on this machine, and print a line for each."""
     for line in session.sweep(_recover, awaited):
@@ -227,7 +250,15 @@ def swept(awaited: tuple[str, str] | None = None) -> None:
 
 
 def _recover(dead: Abandoned) -> str | None:
-    """Seal the state of a run that was killed, if it is newer than what is sealed."""
+    """Seal the state of a run that was killed, if it is newer than what is sealed.
+
+    Before that, end the provisioners whose Terraform was killed as well.
+    """
+    orderly = not _cut_short(dead)
+    if ended := survivors.end_recorded(dead.folder, dead.survivors, plugins=orderly):
+        console.step(
+            "sweep", f"ended {ended} programs that terraform, which was killed, had started"
+        )
     shared = (dead.folder / remote_state.COPY).exists()
     if not (dead.state.exists() or shared):
         return None
@@ -256,10 +287,24 @@ def _recover(dead: Abandoned) -> str | None:
     return None
 
 
+def _last_log(dead: Abandoned, kind: str) -> list[str]:
+    """The lines that Terraform printed last, in a command of ``kind``."""
+    logs = sorted(dead.folder.glob(f"*-{kind}.log"), key=lambda path: path.stat().st_mtime)
+    return logs[-1].read_text(errors="replace").splitlines() if logs else []
+
+
+def _cut_short(dead: Abandoned) -> bool:
+    """Whether Terraform ended in the middle of making or destroying something."""
+    progress = Progress()
+    for line in _last_log(dead, "*"):
+        progress.feed(line)
+    return bool(progress.under_way)
+
+
 def _replay(dead: Abandoned, instance: Instance) -> None:
     """Bring into the journal what Terraform still did after its run was killed."""
-    logs = sorted(dead.folder.glob("*-apply.log"), key=lambda path: path.stat().st_mtime)
-    if not logs:
+    lines = _last_log(dead, "apply")
+    if not lines:
         return
     told = instance.journal.of_stage()
 
@@ -270,6 +315,6 @@ def _replay(dead: Abandoned, instance: Instance) -> None:
             instance.journal.resource(kind, address, action, id)
 
     progress = Progress(notice)
-    for line in logs[-1].read_text(errors="replace").splitlines():
+    for line in lines:
         progress.feed(line)
     instance.journal.add("replayed")

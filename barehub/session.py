@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import reading
+from barehub import reading, survivors
 from barehub.console import console
 from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError
 from barehub.lock import Holder, Lock
@@ -176,6 +176,8 @@ class Abandoned:
     folder: Path
     purpose: Purpose | None
     holder: Holder
+    survivors: Sequence[int] = ()
+    """The processes that it was taken over from: see :class:`~barehub.lock.Lock`."""
 
     @property
     def state(self) -> Path:
@@ -188,6 +190,16 @@ def present() -> list[Path]:
         return sorted(home().iterdir())
     except ToolError:
         return []
+
+
+def working() -> list[Purpose]:
+    """What those sessions are for whose run is dead, and whose Terraform works on."""
+    found = []
+    for folder in present():
+        lock = Lock(folder / "lock")
+        if lock.held() and not lock.holder().alive and (purpose := _purpose(folder)):
+            found.append(purpose)
+    return found
 
 
 def living() -> list[Holder]:
@@ -216,7 +228,8 @@ def sweep(
         if not _taken_over(folder, lock, wait=SWEEP_SECONDS if must else 0):
             continue
         try:
-            saved = recover(Abandoned(folder, purpose, holder))
+            survivors.end_consoles(folder)
+            saved = recover(Abandoned(folder, purpose, holder, lock.survivors))
             _remove(folder)
             said.append(f"removed what {holder} left" + (f", {saved}" if saved else ""))
         except Interrupted:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from barehub import turn
+from barehub import run as runs
+from barehub import session, turn
 from barehub.console import console
 from barehub.errors import UsageError
 from barehub.lock import Holder
@@ -36,13 +37,25 @@ def take(run: Run, state: RemoteState) -> None:
     if not lock.acquire(me):
         with console.working("lock", f"looking who has {run.instance.name}") as work:
             while not lock.acquire(me):
-                if not run.terms.wait and time.monotonic() > patience:
+                left = _left_over(lock) and not run.terms.no_wait
+                if not (left or run.terms.wait) and time.monotonic() > patience:
                     raise _in_use(run, lock)
-                if run.terms.wait:
-                    work.now(f"waiting for {told(lock.holder())}")
+                if left or run.terms.wait:
+                    who = told(lock.holder())
+                    work.now(f"waiting for {f'what {who}, left at work' if left else who}")
                 time.sleep(POLL_SECONDS)
+                if left:
+                    runs.swept()  # once nothing works there, its console is ended
     run.share(lock)
     state.lock = lock
+
+
+def _left_over(lock: SharedLock) -> bool:
+    """Whether a killed run of another clone here has it, and left Terraform at work."""
+    holder = lock.holder()
+    if holder is None or not turn.left_over(holder):
+        return False
+    return any((one.pid, one.started) == (holder.pid, holder.started) for one in session.living())
 
 
 def of(run: Run, workspace: str = shared_lock.WORKSPACE) -> SharedLock:
@@ -72,7 +85,7 @@ def _in_use(run: Run, lock: SharedLock) -> UsageError:
     if holder.alive:
         hints.append(f"kill -INT {holder.pid}   ends it in order")
     elif holder.here:
-        hints.append("that run was killed; what it started may be at work still: wait for it")
+        hints.append("that run was killed; what it started may be at work still")
         hints.append(f"if nothing of it is: invoke unlock --name {name}")
     else:
         hints.append(f"if {holder.host} is dead: invoke unlock --name {name}")

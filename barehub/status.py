@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from barehub import edits, overview
+from barehub import edits, overview, turn
 from barehub import run as runs
 from barehub.console import console
 from barehub.endpoint import target_of
@@ -84,9 +84,18 @@ class Status:
         return {"schema_version": SCHEMA_VERSION, **self.about, **own, "drift": drift}
 
 
-def tell(project: Project, name: str, interruptions: Interruptions, *, as_json: bool) -> None:
+def tell(
+    project: Project,
+    name: str,
+    interruptions: Interruptions,
+    *,
+    as_json: bool,
+    no_wait: bool = False,
+) -> None:
     """Print how the instance stands. What cannot be looked at is said so, and fails nothing."""
     instance = project.existing(name)
+    if not no_wait and turn.outlast(instance, interruptions):
+        runs.swept()
     status = Status(overview.describe(instance))
     begun = next((e for e in instance.journal.life() if e["event"] == "spawn"), {})
     status.spawned_by = begun.get("by") if instance.living else None
@@ -160,7 +169,9 @@ def _look(
     and what Terraform tells of the plan."""
     addresses = None
     try:
-        with runs.opened(project, instance, "status", interruptions) as run:
+        with runs.opened(
+            project, instance, "status", interruptions, runs.Terms(no_wait=True)
+        ) as run:
             for step in STEPS:
                 interruptions.check()
                 step(run)

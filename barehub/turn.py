@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from barehub.console import console
+from barehub.console import Working, console
 from barehub.errors import UsageError
-from barehub.lock import Holder, Lock
+from barehub.lock import Holder, Keeper, Lock, clock, moment, started_at
 from barehub.process import Interruptions
-from barehub.project import Instance
+from barehub.project import STAGES, Instance
 
 POLL_SECONDS = 0.2
 
@@ -22,28 +25,87 @@ def take(
     command: str,
     interruptions: Interruptions,
     *,
-    wait: bool,
+    wait: bool = False,
+    no_wait: bool = False,
     again: str = "",
 ) -> Lock:
     """The instance's lock, for ``command``; ``again`` is that as it was typed, if it is longer.
 
-    To be called where interruptions are held; waiting for it can be interrupted.
+    To be called where interruptions are held; waiting for it can be interrupted. What a killed run
+    left at work is waited for: nobody is at it who could be asked.
 
-    :raises UsageError: somebody else has it, and nobody wants to wait.
+    :param wait: wait for a living run as well
+    :param no_wait: wait for nothing
+    :raises UsageError: the instance is in use, and is not waited for.
     """
     lock = Lock(instance.lock)
-    holder = lock.acquire(Holder.me(command))
-    if holder is None:
-        return lock
-    if not wait:
-        hints = _advice(instance, lock, holder, waiting(instance.name, command, again))
-        raise UsageError(f"{instance.name} is in use by {holder}", *hints)
-    with console.working("lock", f"waiting for {_who(holder)}") as work:
-        while holder := lock.acquire(Holder.me(command)):
-            work.now(f"waiting for {_who(holder)}")
-            with interruptions.allowed():
-                time.sleep(POLL_SECONDS)
+    while holder := lock.acquire(Holder.me(command)):
+        if left_over(holder) and not no_wait:
+            outlast(instance, interruptions)
+        elif wait:
+            with console.working("lock", f"waiting for {_who(holder)}") as work:
+                _while_held(lock, holder, work, interruptions)
+        else:
+            hints = _advice(instance, lock, holder, waiting(instance.name, command, again))
+            raise UsageError(f"{instance.name} is in use by {_who(holder)}", *hints)
     return lock
+
+
+def outlast(instance: Instance, interruptions: Interruptions) -> bool:
+    """Wait until what a killed run left at work on ``instance`` has ended, and say for what.
+
+    Return whether there was any.
+
+    A living run, or one of another machine, is not waited for.
+    """
+    lock = Lock(instance.lock)
+    if not lock.held() or not left_over(holder := lock.holder()):
+        return False
+    workers = [keeper for keeper in lock.keepers() if keeper.works]
+    what = _work(instance, workers)
+    console.say(f"{holder} was killed; waiting for what it left at work: {what}")
+    for keeper in workers[:1]:
+        console.hint(f"kill -INT {keeper.pid}   asks it to stop in order; Ctrl-C stops waiting")
+    with console.working("lock", f"waiting for {what}") as work:
+        _while_held(lock, holder, work, interruptions)
+    console.step("lock", "what the killed run left at work has ended", work.seconds)
+    return True
+
+
+def left_over(holder: Holder) -> bool:
+    """Whether its run was on this machine and is dead."""
+    return holder.here and holder.pid > 0 and not holder.alive
+
+
+def _while_held(lock: Lock, holder: Holder, work: Working, interruptions: Interruptions) -> None:
+    """Wait as long as ``holder``'s run, or what is left of it, has the lock."""
+    while lock.held() and lock.holder() == holder:
+        work.go_on()
+        with interruptions.allowed():
+            time.sleep(POLL_SECONDS)
+
+
+def _work(instance: Instance, workers: Sequence[Keeper]) -> str:
+    """What each of ``workers`` is, does and since when, in words."""
+    told = [
+        f"{one.name} (process {one.pid}, since {clock(moment(started_at(one.pid)))}), "
+        + _doing(one.pid, instance.name)
+        for one in workers
+    ]
+    return ", ".join(told) or f"a program that works on {instance.name}"
+
+
+def _doing(pid: int, name: str) -> str:
+    """Terraform's command, and the stage where its plan is named after one; no other argument."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return f"at work on {name}"
+    command = next((word for word in argv[1:] if re.fullmatch("[a-z][a-z-]*", word)), "at work")
+    named = {stage for stage in STAGES for word in argv if f"/{stage}-" in word}
+    return (
+        f"{command} of stage {named.pop()} of {name}" if len(named) == 1 else f"{command} on {name}"
+    )
 
 
 def waiting(name: str, command: str, again: str = "") -> list[str]:
@@ -92,9 +154,8 @@ def _advice(instance: Instance, lock: Lock, holder: Holder, waiting: list[str]) 
         return [*waiting, f"if {holder.host} is dead: invoke unlock --name {instance.name}"]
     if holder.alive:
         return [*waiting, f"kill -INT {holder.pid}   ends it in order"]
-    keepers = lock.keepers()
-    told = ", ".join(f"{name} (process {pid})" for pid, name in keepers) or "terraform"
+    workers = [keeper for keeper in lock.keepers() if keeper.works]
     return [
-        f"that run was killed; what it started is still at work, wait for it: {told}",
-        *(f"kill -INT {pid}   asks it to stop in order" for pid, _ in keepers[:1]),
+        f"that run was killed; what it started is still at work: {_work(instance, workers)}",
+        *(f"kill -INT {one.pid}   asks it to stop in order" for one in workers[:1]),
     ]

@@ -46,3 +46,19 @@ def until(run: subprocess.Popen[str], word: str) -> str:
         assert line, said
         said += line
     return said
+
+
+def descendants(parent: int) -> list[int]:
+    """The processes below ``parent``, whoever of them started them."""
+    found = []
+    for pid, _ in children(parent):
+        found += [pid, *descendants(pid)]
+    return found
+
+
+def named(pid: int) -> str:
+    """The name of a process's program; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import interruptions, project, vault, verb
+from barehub.tasks.verb import NO_WAIT, interruptions, project, vault, verb
 
 
 @verb(
@@ -13,10 +13,16 @@ from barehub.tasks.verb import interruptions, project, vault, verb
         "delete": "remove what is found, in the right order",
         "yes": "do not ask before it is removed",
         "json": "one JSON document on stdout",
+        "no-wait": NO_WAIT,
     }
 )
 def leftovers(
-    c: Context, name: str = "", delete: bool = False, yes: bool = False, json: bool = False
+    c: Context,
+    name: str = "",
+    delete: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    no_wait: bool = False,
 ) -> None:
     """Look in OpenStack and Cloudflare for what is left of an instance, and remove it.
 
@@ -33,4 +39,5 @@ def leftovers(
             delete=delete,
             agreed=yes,
             as_json=json,
+            no_wait=no_wait,
         )

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 
 from barehub.tasks.verb import (
     NAME,
+    NO_WAIT,
     STAGE_TIMEOUT,
     WAIT,
     behind_dashes,
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     help={
         "name": f"{NAME} (default: the only one)",
         "json": "one JSON document on stdout",
+        "no-wait": NO_WAIT,
     }
 )
-def status(c: Context, name: str = "", json: bool = False) -> None:
+def status(c: Context, name: str = "", json: bool = False, no_wait: bool = False) -> None:
     """Show how an instance stands: stages, drift, endpoint, certificate, what there is to lose.
 
     Changes nothing. What it cannot look at, because another run has the instance or a cloud does
@@ -42,7 +44,8 @@ def status(c: Context, name: str = "", json: bool = False) -> None:
     """
     from barehub import status
 
-    status.tell(project(), name or only("status"), interruptions(), as_json=json)
+    name = name or only("status")
+    status.tell(project(), name, interruptions(), as_json=json, no_wait=no_wait)
 
 
 @verb(
@@ -98,6 +101,7 @@ CHANGING = {
     "yes": "do not ask before something that exists is replaced or destroyed",
     "allow-replace": "an address that the guard lets go (repeatable)",
     "wait": WAIT,
+    "no-wait": NO_WAIT,
     "stage-timeout": STAGE_TIMEOUT,
     "timeout": "seconds that the endpoint may take to become ready (900)",
 }
@@ -115,6 +119,7 @@ def upgrade(
     yes: bool = False,
     allow_replace: Sequence[str] | None = None,
     wait: bool = False,
+    no_wait: bool = False,
     stage_timeout: str = "",
     timeout: str = "900",
 ) -> None:
@@ -131,7 +136,7 @@ def upgrade(
         told = f"{binder_version!r} is no version" if binder_version else "to which version?"
         raise UsageError(f"--binder-version: {told}", "--binder-version 1.0.0-0.dev.git.3983")
     wish = Wish("upgrade", "binderhub", "binder_version", "string", binder_version)
-    _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
+    _revise(wish, name, yes, allow_replace, wait, no_wait, stage_timeout, timeout)
 
 
 @verb(
@@ -145,6 +150,7 @@ def scale(
     yes: bool = False,
     allow_replace: Sequence[str] | None = None,
     wait: bool = False,
+    no_wait: bool = False,
     stage_timeout: str = "",
     timeout: str = "900",
 ) -> None:
@@ -161,7 +167,7 @@ def scale(
         told = f"{nodes!r} is no number of nodes" if nodes else "how many?"
         raise UsageError(f"--nodes: {told}", "--nodes 3")
     wish = Wish("scale", "provider", "nb_nodes", "number", str(int(nodes)))
-    _revise(wish, name, yes, allow_replace, wait, stage_timeout, timeout)
+    _revise(wish, name, yes, allow_replace, wait, no_wait, stage_timeout, timeout)
 
 
 def _revise(
@@ -170,6 +176,7 @@ def _revise(
     yes: bool,
     allow_replace: Sequence[str] | None,
     wait: bool,
+    no_wait: bool,
     stage_timeout: str,
     timeout: str,
 ) -> None:
@@ -188,6 +195,7 @@ def _revise(
             agreed=yes,
             allowed=frozenset(allow_replace or ()),
             wait=wait,
+            no_wait=no_wait,
             stage_seconds=stage_limit(stage_timeout),
         ),
         seconds=seconds("timeout", timeout),

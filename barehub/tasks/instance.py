@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, WAIT, behind_dashes, interruptions, only, project, verb
+from barehub.tasks.verb import (
+    NAME,
+    NO_WAIT,
+    WAIT,
+    behind_dashes,
+    interruptions,
+    only,
+    project,
+    verb,
+)
 
 
 @verb(
@@ -14,6 +23,7 @@ from barehub.tasks.verb import NAME, WAIT, behind_dashes, interruptions, only, p
         "markdown": "a comment for a pull request on stdout",
         "destroy": "what a teardown would destroy",
         "wait": WAIT,
+        "no-wait": NO_WAIT,
     }
 )
 def plan(
@@ -22,6 +32,7 @@ def plan(
     json: bool = False,
     markdown: bool = False,
     wait: bool = False,
+    no_wait: bool = False,
     destroy: bool = False,
 ) -> None:
     """Show what the next spawn would change, what it would lose, and why.
@@ -32,12 +43,13 @@ def plan(
     """
     from barehub import foresight
     from barehub.errors import UsageError
+    from barehub.run import Terms
 
     if json and markdown:
         raise UsageError("--json and --markdown are two things", "choose one of them")
     form = "json" if json else "markdown" if markdown else ""
-    name = name or only("plan")
-    foresight.foresee(project(), name, interruptions(), form=form, wait=wait, destroy=destroy)
+    name, terms = name or only("plan"), Terms(wait=wait, no_wait=no_wait)
+    foresight.foresee(project(), name, interruptions(), terms, form=form, destroy=destroy)
 
 
 @verb(
@@ -61,16 +73,18 @@ def unlock(c: Context, name: str = "", yes: bool = False) -> None:
     help={
         "name": NAME,
         "address": "what Terraform calls the resource",
+        "no-wait": NO_WAIT,
     }
 )
-def forget(c: Context, address: str, name: str = "") -> None:
+def forget(c: Context, address: str, name: str = "", no_wait: bool = False) -> None:
     """Take a resource out of the journal: it was begun, and you have seen that it is not there.
 
     Example: invoke forget --name demo --address module.provider.openstack_compute_instance_v2.x
     """
     from barehub import recovery
 
-    recovery.forget(project(), name or only("forget", "forget"), address, interruptions())
+    name = name or only("forget", "forget")
+    recovery.forget(project(), name, address, interruptions(), no_wait=no_wait)
 
 
 @verb(
@@ -95,9 +109,16 @@ def history(c: Context, name: str = "", all: bool = False, json: bool = False) -
         "name": f"{NAME} (default: the only one)",
         "recover": "even if the state was lost: begin an empty one, to import into",
         "wait": WAIT,
+        "no-wait": NO_WAIT,
     }
 )
-def terraform(c: Context, name: str = "", recover: bool = False, wait: bool = False) -> None:
+def terraform(
+    c: Context,
+    name: str = "",
+    recover: bool = False,
+    wait: bool = False,
+    no_wait: bool = False,
+) -> None:
     """Run a command of Terraform's own, given behind --; the state is unsealed for it alone.
 
     Example: invoke terraform --name demo -- state list
@@ -105,6 +126,6 @@ def terraform(c: Context, name: str = "", recover: bool = False, wait: bool = Fa
     from barehub import by_hand
     from barehub.run import Terms
 
-    terms = Terms(recover=recover, wait=wait)
+    terms = Terms(recover=recover, wait=wait, no_wait=no_wait)
     name = name or only("terraform", by_hand.unasked(behind_dashes()))
     by_hand.terraform(project(), name, behind_dashes(), interruptions(), terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from barehub.tasks.verb import NAME, interruptions, only, project, seconds, vault, verb
+from barehub.tasks.verb import NAME, NO_WAIT, interruptions, only, project, seconds, vault, verb
 
 
 @verb(
@@ -12,9 +12,12 @@ from barehub.tasks.verb import NAME, interruptions, only, project, seconds, vaul
         "name": f"{NAME} (default: the only one)",
         "json": "one JSON document on stdout",
         "strict": "a warning is a failure",
+        "no-wait": NO_WAIT,
     }
 )
-def check(c: Context, name: str = "", json: bool = False, strict: bool = False) -> None:
+def check(
+    c: Context, name: str = "", json: bool = False, strict: bool = False, no_wait: bool = False
+) -> None:
     """Say all that stands in the way of a recipe, before anything is made.
 
     Works without the vault's key, too, and says what it could not look at then.
@@ -24,7 +27,7 @@ def check(c: Context, name: str = "", json: bool = False, strict: bool = False) 
     from barehub import preflight
 
     name = name or only("check")
-    preflight.check(project(), name, interruptions(), as_json=json, strict=strict)
+    preflight.check(project(), name, interruptions(), as_json=json, strict=strict, no_wait=no_wait)
 
 
 @verb(

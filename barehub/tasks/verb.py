@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "the instance: a DNS label, a folder under instances/"
 WAIT = "wait until nobody else has the instance, instead of failing"
+NO_WAIT = "fail at once, also where only what a killed run left at work has the instance"
 CONTAINER = "do it in a container that cannot outlive it: docs/how-to/container.md"
 STAGE_TIMEOUT = "seconds that terraform may take for each stage (no limit)"
 

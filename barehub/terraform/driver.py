@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from barehub import process
+from barehub import process, survivors
 from barehub.awake import awake
 from barehub.console import console
 from barehub.errors import NotReadyError, RecipeError, TerraformError
@@ -361,6 +361,7 @@ class Terraform:
                 ],
                 output=output,
             )
+            survivors.record(self.scratch, child.pid)
             working = console.working(label, DOING.get(command, command))
             with self.interruptions.guarding(child), working as work:
                 # what the command before this one changed is sealed while this one starts
@@ -379,6 +380,8 @@ class Terraform:
                     self.interruptions.tell()
                     deadline.watch()
                     self.state.keep()
+            if progress.under_way or child.returncode < 0:  # abandoned by it, or it was killed
+                survivors.end_provisioners(child.pid)
             self.state.adopt_errored()
             if command in USING or label == "hand":
                 self.state.refresh()

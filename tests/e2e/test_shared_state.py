@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import getpass
 import json
 import os
@@ -20,7 +22,7 @@ from postgres import PASSWORD, Postgres
 from barehub.lock import Lock
 from barehub.terraform.shared_lock import SURE_SECONDS
 from tests.canary import Watch, holding
-from tests.processes import children, until
+from tests.processes import children, ended, until
 
 from . import slow_cloud
 from .conftest import Cli, unseal
@@ -158,7 +160,8 @@ def test_the_lock_outlives_a_killed_run_as_long_as_its_terraform(alice: Cli, bob
     assert "pg lets a lock go when the connection of its holder ends" in unlocked.err
     assert "pg_stat_activity" in unlocked.err and "pg_terminate_backend" in unlocked.err
     for pid, _ in Lock(alice.instance("demo") / ".lock").keepers():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a `sleep` that has ended
+            os.kill(pid, signal.SIGKILL)
     assert bob("plan", "--name", "demo").code == 0
 
 
@@ -301,6 +304,43 @@ def test_terraform_that_a_killed_run_left_goes_on(alice: Cli, bob: Cli, server: 
     assert "was cut off in stage provider" in spawned(alice).err
     assert "nothing to change" in spawned(bob).err
     assert _log(alice, bob) == ["binderhub", "dns", "provider"]
+
+
+def test_what_a_provisioner_left_running_does_not_keep_the_lock_of_a_killed_run(
+    alice: Cli, bob: Cli, server: Postgres
+) -> None:
+    machine = alice.instance("demo") / "modules" / "provider" / "main.tf"
+    left = "setsid sleep 1000 > /dev/null 2>&1 & echo $! > ${path.root}/pid; echo provider"
+    machine.write_text(machine.read_text().replace("echo provider", left))
+    run = at_work(alice)
+    (terraform,) = (pid for pid, line in children(run.pid) if " apply " in line)
+    (daemon,) = (int(p.read_text()) for p in [alice.instance("demo") / "pid"])
+    run.kill()
+    run.communicate(timeout=20)
+    go_on(alice)
+    assert ended(terraform, 60)
+    assert not ended(daemon, 0.1)
+    assert "was cut off in stage provider" in spawned(alice, "--no-wait").err
+    os.kill(daemon, signal.SIGKILL)
+    assert "nothing to change" in spawned(bob).err
+
+
+def test_a_run_in_another_clone_waits_for_what_a_killed_one_left(
+    alice: Cli, server: Postgres, tmp_path: Path
+) -> None:
+    other = tmp_path / "clone"
+    shutil.copytree(alice.root, other)
+    clone = dataclasses.replace(alice, root=other)
+    run = at_work(alice)
+    run.kill()
+    run.communicate(timeout=20)
+    waiting = clone.start(*SPAWN)
+    said = until(waiting, "waiting for what 'spawn' of")
+    assert "in another clone, left at work" in said
+    go_on(alice)
+    _, err = waiting.communicate(timeout=90)
+    assert waiting.returncode == 8, said + err
+    assert _log(alice, clone).count("provider") == 1, "it was made twice"
 
 
 def test_a_state_moves_into_a_backend_and_back(sealed: Cli, server: Postgres) -> None:

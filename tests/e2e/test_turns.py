@@ -117,7 +117,7 @@ def test_unlock_never_takes_a_lock_from_the_living(ready: Cli) -> None:
     run.communicate(timeout=20)
     orphan = ready("unlock", "--name", "demo", "--yes")  # terraform holds the lock on
     assert orphan.code == 1, orphan
-    assert "is still at work, wait for it: terraform" in orphan.err
+    assert "is still at work: terraform (process" in orphan.err
     assert (ready.instance("demo") / ".lock").exists()
 
 
