@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import json
 import random
 import secrets
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,9 +42,22 @@ LINES = (
 )
 
 
+ESCAPES: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(json.dumps(text)),
+    lambda text: repr(text.encode()),
+    lambda text: urllib.parse.quote(text, safe=""),
+    lambda text: urllib.parse.quote_plus(urllib.parse.quote_plus(text)),
+    lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    lambda text: "".join(f"&#{byte};" for byte in text.encode()),
+    html.escape,
+    shlex.quote,
+)
+
+
 def main() -> None:
     values = _values()
-    every_form = sorted({form.decode() for v in values for form in forms(v)}, key=len)[::-1]
+    every_form = sorted(_every_form(values), key=len)[::-1]
     log = _log(every_form)
     redactor = _hiding(values)
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
@@ -77,6 +94,14 @@ def _values() -> list[str]:
     tokens = [secrets.token_urlsafe(24) for _ in range(28)]
     passwords = [f'p@ss\'{secrets.token_hex(4)} "${{x}}"</&>' for _ in range(10)]
     return [*keys, *tokens, *passwords]
+
+
+def _every_form(values: list[str]) -> set[str]:
+    """All encodings of the values, and each of their lines in escapes of many kinds."""
+    lines = [line for value in values for line in hidden_lines(value)]
+    return {form.text.decode() for value in values for form in forms(value)} | {
+        write(line) for line in lines for write in ESCAPES
+    }
 
 
 def _hiding(values: list[str]) -> Redactor:

@@ -181,10 +181,8 @@ class Progress:
         before each cut.
         """
         stream = self._streams.setdefault(address, self.stream())
-        before, shown = stream.waiting, ""
-        while not output[:1].isspace() and stream.awaits(" "):
-            shown += stream.feed(" ")
-        shown = (shown + stream.feed(output)).removeprefix(before)
+        before = stream.waiting
+        shown = stream.feed(output).removeprefix(before)
         return shown + (stream.waiting if len(stream.waiting) <= SHOWN_BEGINNING else "…")
 
     def _clean(self, text: str) -> str:

@@ -198,6 +198,80 @@ def test_what_is_no_unicode_passes() -> None:
     assert _hiding("CANARY-1").clean("/tmp/\udcff/CANARY-1/é") == "/tmp/\udcff/***/é"
 
 
+# What is wrapped
+
+PHRASE = "CANARY correct horse battery staple"
+TOKEN = "CANARY0123456789abcdefghijklmnop"
+
+BETWEEN = {
+    "a line": "\n",
+    "Windows' line": "\r\n",
+    "an indentation": "\n        ",
+    "blanks": "   ",
+    "Terraform's box": "\n│ ",
+    "Terraform's box in colour": "\x1b[0m\n\x1b[31m│\x1b[0m \x1b[0m",
+    "a box on both sides": " │\n│ ",
+    "bars": " |\r\n  | ",
+    "a quotation": "\n> ",
+    "a no-break space": "\xa0",
+    "JSON in one line": "\\n",
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN)
+def test_a_phrase_is_hidden_however_it_is_wrapped(between: str) -> None:
+    redactor = _hiding(PHRASE)
+    for text in (PHRASE.replace(" ", between), PHRASE.replace(" horse ", f"{between}horse ")):
+        assert redactor.clean(f"is {text}.") == "is ***."
+        stream = redactor.stream()
+        assert "".join(map(stream.feed, f"is {text}.")) + stream.end() == "is ***."
+
+
+@pytest.mark.parametrize("width", range(6, len(TOKEN)))
+def test_a_word_that_is_broken_at_a_width_is_hidden(width: int) -> None:
+    text = "\n".join(TOKEN[at : at + width] for at in range(0, len(TOKEN), width))
+    redactor = _hiding(TOKEN)
+    assert redactor.clean(f"{text} x") == "*** x"
+    stream = redactor.stream()
+    assert "".join(map(stream.feed, f"{text} x")) + stream.end() == "*** x"
+
+
+def test_a_line_is_shown_although_it_ends_as_a_value_begins() -> None:
+    stream = _hiding(TOKEN).stream()
+    assert stream.feed("it is a CAN\n") == "it is a CAN\n"
+    assert stream.feed("of worms\n") == "of worms\n"
+    assert stream.feed("it is CAN\n") == "it is CAN\n"
+    assert stream.feed(f"{TOKEN[3:]} x\n") == "*** x\n"
+    assert stream.feed(f"it is {TOKEN[:7]}\n") == "it is "
+    assert stream.feed("x") == f"{TOKEN[:7]}\nx"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("password", "pass word"),
+        ("password", "pass\nword"),
+        ("foobar", "foo|bar"),
+        ("foobar", "foo+bar foo=bar foo, bar"),
+        ("in the end", "in then d"),
+        ("1234567890ab", "12 34 56 78 90 ab"),
+        ("pa'ss1", "pass1"),
+        ("hunter2", "hunter  2"),
+    ],
+)
+def test_other_words_of_the_same_letters_are_shown(value: str, text: str) -> None:
+    assert _hiding(value).clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\", "%25", "&amp;", "\n|", "=\n", "\x1b[", "\x1b[0", "│", "\\u00", "CANARY\n", "| "]
+)
+def test_nothing_takes_long(unit: str) -> None:
+    """A megabyte of one escape: hours, if each is compared with the rest of the text."""
+    redactor = _hiding(PHRASE, TOKEN, CANARY)
+    assert "***" not in redactor.clean((unit * 2**20)[: 2**20])
+
+
 # What overlaps, and what comes in chunks
 
 
