@@ -42,8 +42,8 @@ def refuse(planned: Mapping[str, str], explain: Callable[[], dict[str, Any]], fo
     if secret:
         told = ", ".join(dict.fromkeys(secret))
         raise RecipeError(
-            f"a for_each key is a secret, and would stand in files that go to git: {told}",
-            "use a name as the key and the secret as the value, and take out nonsensitive()",
+            f"{told}: a for_each key is a secret, and would be written to files that go to git",
+            "use a name as the key and the secret as the value, without nonsensitive()",
         )
 
 

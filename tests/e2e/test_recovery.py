@@ -209,6 +209,22 @@ def test_what_may_be_in_a_cloud_stops_a_run_until_a_person_has_looked(up: Cli) -
     _spawned(up)
 
 
+def test_what_may_be_there_and_has_no_id_in_the_journal_stops_a_run(up: Cli) -> None:
+    """Its type is not known to have ids that may be told: as an older version wrote it."""
+    address, secret = "module.provider.made_up_machine.x", "CANARY-made-up-id"
+    with (up.instance("demo") / "journal.jsonl").open("a") as journal:
+        event = {"at": time.time(), "event": "resource-done", "address": address, "id": secret}
+        journal.write(json.dumps({**event, "action": "create"}) + "\n")
+    stopped = up(*SPAWN, "--recover")
+    assert stopped.code == 7 and f"perhaps there: {address}" in stopped.err, stopped
+    assert f"invoke terraform --name demo -- import '{address}' ID" in stopped.err
+    for command in ("history", "status", "plan"):
+        assert secret not in str(up(command, "--name", "demo"))
+    assert secret not in str(stopped)
+    assert up("forget", "--name", "demo", "--address", address).code == 0
+    _spawned(up)
+
+
 def test_what_a_person_imports_is_kept(up: Cli) -> None:
     """Begun, found in the cloud, imported by hand: then it is no half-made thing."""
     _without(up, "machine")
