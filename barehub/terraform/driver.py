@@ -310,7 +310,7 @@ class Terraform:
         where = _where(label)
         if not progress.errors:
             raise TerraformError(f"{where}: terraform {command} failed with exit code {code}")
-        problem, hints = progress.errors[0].own_words()
+        problem, hints = progress.errors[0].own_words(self.state.redact)
         take_in = f"invoke terraform --name {self.folder.name} -- import"
         there = [e for e in progress.errors if e.there]
         hints += [f"{take_in} '{e.address}' {e.there}   takes in what is there" for e in there]
@@ -320,7 +320,7 @@ class Terraform:
         errors = [line for d in progress.errors[:SHOWN_DIAGNOSTICS] for line in d.lines()]
         raw = console.redact("\n".join(progress.raw)).splitlines()  # a secret may have many lines
         for line in errors or raw[-30:]:
-            console.say(f"  {line}")
+            console.say(f"  {self.state.redact(line)}")
         if (more := len(progress.errors) - SHOWN_DIAGNOSTICS) > 0:
             console.say(f"  and {more} more")
 

@@ -54,11 +54,13 @@ class Diagnostic:
         head = f"{self.summary} ({where})" if where else self.summary
         return [head, *(f"  {line}" for line in self.detail.splitlines() if line.strip())]
 
-    def own_words(self) -> tuple[str, list[str]]:
-        """The problem and the hints of a provisioner's program, or Terraform's summary."""
-        problem = re.search(r"^error: (.+)$", self.detail, re.MULTILINE)
-        hints = re.findall(r"^hint: (.+)$", self.detail, re.MULTILINE)
-        return (problem[1] if problem else self.lines()[0]), hints
+    def own_words(self, redact: Callable[[str], str]) -> tuple[str, list[str]]:
+        """The problem and the hints of a provisioner's program, or Terraform's summary, without
+        the secrets that ``redact`` knows."""
+        detail = redact(self.detail)
+        problem = re.search(r"^error: (.+)$", detail, re.MULTILINE)
+        hints = re.findall(r"^hint: (.+)$", detail, re.MULTILINE)
+        return (problem[1] if problem else redact(self.lines()[0])), hints
 
 
 @dataclass

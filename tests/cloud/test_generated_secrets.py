@@ -163,8 +163,9 @@ def test_no_run_puts_a_generated_secret_into_git(kept: Kept) -> None:
     (kept.folder / "quick").touch()
     failed = kept(*SPAWN, "--recover")
     assert failed.code == 5, failed
-    assert "is not taken" in failed.err
+    assert "error: stage provider: the token *** of *** is not taken" in failed.err
     first = kept.generated()
+    assert not [secret for secret in kept.secrets if secret in failed.out + failed.err], failed
     kept.clean()
     journal = (kept.folder / "journal.jsonl").read_text()
     assert "the token *** of *** is not taken" in journal
