@@ -10,6 +10,7 @@ from pathlib import Path
 from barehub import agreement, recovery
 from barehub.console import console
 from barehub.errors import TerraformError
+from barehub.plan import guard
 from barehub.plan.change import Change
 from barehub.plan.showing import Shown
 from barehub.preparation import SEEING, complete_recipe, terraform_of
@@ -42,7 +43,7 @@ def foresee(run: Run) -> tuple[Account | None, Shown]:
         path, plan = _whole(terraform)
         run.losses = {address: plan.planned[address] for address in plan.losing()}
         shown = agreement.describe(run, terraform, path, plan)
-    missing = [Change(address, "delete") for address in _to_import(found)]
+    missing = [Change(a, "delete", role=guard.role_of(a, {})) for a in _to_import(found)]
     run.losses |= {change.address: change.action for change in missing}
     run.shown = dict(run.losses)
     changes = [change for change in shown.changes if change.lost] + missing

@@ -185,7 +185,8 @@ def test_a_lost_state_can_be_made_again_from_the_journal(up: Cli) -> None:
     assert "hint: if it is lost: invoke teardown --name demo --recover" in refused.err
     gone = up("teardown", "--name", "demo", "--yes", "--recover")
     assert gone.code == 0, gone
-    assert gone.err.count("imported") == 4
+    assert gone.err.count("✓ recover    imported") == 4
+    assert gone.err.count("is not in the state: it is imported, then destroyed") == 4
 
 
 def _begin(cli: Cli, address: str) -> None:
