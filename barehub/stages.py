@@ -194,7 +194,7 @@ def destroy_and_look(run: Run, found: Account | None) -> Found:
     :raises BarehubError: what failed first; its hints tell what is left
     """
     try:
-        if found:
+        if found is not None:
             destroy(run, found)
     except Interrupted:
         raise
