@@ -38,7 +38,7 @@ class Draft:
     def text(self) -> str:
         """The recipe, with the instance's name in it, and a port that is free."""
         text = reading.text(self._path, RecipeError).replace("instance-name", self.instance.name)
-        return re.sub(r"(?m)^(\s*port\s*=\s*)8443$", rf"\g<1>{_free_port()}", text)
+        return re.sub(r"(?m)^([ \t]*port[ \t]*=[ \t]*)8443$", rf"\g<1>{_free_port()}", text)
 
     @property
     def _path(self) -> Path:

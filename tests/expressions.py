@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
+from re import _constants as sre
+from re import _parser
 from types import ModuleType
 from typing import Any
 
@@ -28,10 +28,12 @@ FUNCTIONS = (
 LONG, DERIVED = 1 << 20, 1 << 17
 """Characters of a text of one character, and of one that is derived from the expression."""
 
-SINGLE = " a0\n.-/\"'\\<{[=:_A,\t"
-STOPS = ("", "\0", "!", "\n")
+SINGLE = " a\n"
+"""Characters to try each expression with, beside those that it repeats itself."""
+
+STOPS = ("\0", "\n")
 MOST_SAMPLES = 4
-MOST_TEXTS = 160
+MOST_TEXTS = 60
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ def expressions() -> Iterator[Expression]:
         for call in calls:
             space = vars(_module(path))
             where = f"{path.relative_to(ROOT)}:{call.lineno}"
+            if _function(call) == "find":
+                for text in call.args:
+                    pattern = re.compile(_evaluated(text, space), re.MULTILINE)
+                    yield Expression(where, pattern, ("search",))
+                continue
             pattern = _evaluated(call.args[0], space)
             if isinstance(pattern, re.Pattern):
                 continue  # found where it is compiled
@@ -60,7 +67,9 @@ def expressions() -> Iterator[Expression]:
             given = [value for one in flags if isinstance(value := _flag(one, space), re.RegexFlag)]
             compiled = re.compile(pattern, given[0] if given else 0)
             function = _function(call)
-            methods = tuple(sorted(used.get(_name(tree, call), {"search", "fullmatch"})))
+            name = _name(tree, call)
+            own = _methods([tree]) if name.startswith("_") else used
+            methods = tuple(sorted(own.get(name, {"search", "fullmatch"})))
             yield Expression(where, compiled, methods if function == "compile" else (function,))
 
 
@@ -70,6 +79,10 @@ def _function(call: ast.Call) -> str:
     if (isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
             and called.value.id == "re" and called.attr in FUNCTIONS):  # fmt: skip
         return called.attr
+    if isinstance(called, ast.Attribute) and called.attr == "find":
+        on = called.value  # terraform.recipe.Recipe.find takes expressions
+        name = on.attr if isinstance(on, ast.Attribute) else getattr(on, "id", "")
+        return "find" if name == "recipe" else ""
     return ""
 
 
@@ -140,13 +153,13 @@ def texts(pattern: re.Pattern[Any]) -> Iterator[str]:
     for before, item in _repeats(tree, ""):
         found |= dict.fromkeys((before, sample) for sample in _samples(item) if sample)
     whole = _least(tree)
-    for char in SINGLE:
+    own = [sample for _, sample in found if len(sample) == 1]
+    for char in dict.fromkeys((*SINGLE, *own[:4])):
         yield char * LONG
     count = 0
     for before, sample in found:
         for text in (
             *(before + sample * (DERIVED // len(sample)) + stop for stop in STOPS),
-            (before or sample) * (DERIVED // len(before or sample)) + "\0",
             (before + sample) * (DERIVED // len(before + sample)) + "\0",
             (before + sample * 2 + "\n") * (DERIVED // len(before + sample * 2 + "\n")),
         ):

@@ -123,7 +123,7 @@ def resource_id(address: str, id: str) -> tuple[str, str] | None:
 
     A data source is what was there before: nothing of the instance's.
     """
-    parts = re.sub(r"\[[^\]]*\]", "", address).split(".")
+    parts = re.sub(r"\[[^\]]*+(?:\]|\Z)", "", address).split(".")
     *before, type, _ = parts if len(parts) > 1 else ("", "")
     read = before[-1:] == ["data"] and before[-2:-1] != ["module"]
     return (TYPES[type], id) if type in TYPES and id and not read else None

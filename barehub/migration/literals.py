@@ -23,7 +23,7 @@ _STRINGS = ("string", *_HEREDOCS)
 _NUMBERS = ("int_lit", "float_lit")
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
-_REFERENCES = re.compile(r"(?<!\$)\$\{[^}]*\}|(?<!%)%\{[^}]*\}")
+_REFERENCES = re.compile(r"(?:(?<!\$)\$|(?<!%)%)\{[^}]*+(?:\}|\Z)")
 
 _PASSING = re.compile(
     "(non)?sensitive|base64encode|(json|yaml)encode|trimspace|chomp|merge|concat|coalesce|try"

@@ -28,7 +28,7 @@ PINS = ".terraform.lock.hcl"
 _SCRIPT = re.compile(r".*openrc.*\.sh|keys_cc\.sh", re.IGNORECASE)
 _ASSIGNMENTS = re.compile(r".+\.tfvars(\.json)?|(.*\.)?env(\..+)?")
 _PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_RELATIVE = re.compile(r'(?m)^(\s*source\s*=\s*")(\.{1,2}/[^"]*)(?=")')
+_RELATIVE = re.compile(r'(?m)^([ \t]*source[ \t]*=[ \t]*")(\.{1,2}/[^"\n]*)(?=")')
 
 
 @dataclass(frozen=True)

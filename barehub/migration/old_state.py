@@ -16,7 +16,7 @@ from barehub.terraform.state import parse
 NEWEST = 4
 """The format of states since Terraform 0.12; OpenTofu writes the same."""
 
-_NAMELESS = re.compile(rb'"(module\.[^"]*\.)?provider\.[\w-]+"|registry\.[\w.]+/-/')
+_NAMELESS = re.compile(rb'"(module\.[^"]*\.)?provider\.[\w-]+"|registry\.[\w.]{1,253}/-/')
 """Providers as Terraform before 0.13 names them: without who made them."""
 
 _LEGACY = re.compile(r"(registry\.(?:terraform\.io|opentofu\.org))/-/([\w-]+)")

@@ -18,7 +18,7 @@ ARCHIVED = {"hashicorp/template": ("darwin_arm64", "windows_arm64")}
 """Providers whose last release is older than some platforms, which it therefore was never built
 for (https://github.com/hashicorp/terraform/issues/33388)."""
 
-_MIRROR = re.compile(r'^\s*path\s*=\s*"([^"]+)"', re.MULTILINE)
+_MIRROR = re.compile(r'^[ \t]*path[ \t]*=[ \t]*"([^"\n]+)"', re.MULTILINE)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -53,7 +53,7 @@ def _needs(module: Module, provider: str) -> bool:
     text = "\n".join(module.files.values())
     if chosen := re.search(rf'source\s*=\s*"([\w.-]+/)?([\w-]+/{kind})"', text):
         return chosen[2] == provider
-    return bool(re.search(rf'^\s*(data|resource)\s+"?{kind}_', text, re.MULTILINE))
+    return bool(re.search(rf'^[ \t]*(data|resource)[ \t]+"?{kind}_', text, re.MULTILINE))
 
 
 def _mirrored(provider: str, machine: str) -> bool:

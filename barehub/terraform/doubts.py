@@ -64,7 +64,7 @@ def _literals(recipe: Recipe) -> Iterator[Finding]:
             yield _literal(what, where, fix)
     for kind, name, text in _elsewhere(recipe):
         if _secret(name, text):
-            where = recipe.find(rf"^\s*{re.escape(name)}\s*=", rf'"{re.escape(text)}"')
+            where = recipe.find(rf"^[ \t]*{re.escape(name)}[ \t]*=", rf'"{re.escape(text)}"')
             fix = f"{name} = var.{name}   # declare that, and: {recipe.setting(name)}"
             yield _literal(f"{kind}: {name}", where, fix)
 

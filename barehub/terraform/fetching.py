@@ -11,7 +11,9 @@ from barehub.terraform.preflight import instead
 from barehub.terraform.recipe import Recipe
 from barehub.terraform.source import GIT, LOCAL, without_password
 
-_BOX = re.compile(r"^[│╷╵ ]+|\s+$", re.MULTILINE)
+_BOX = "│╷╵ "
+"""What Terraform draws around its errors."""
+
 _DIAGNOSTIC = re.compile(r"^Error: ", re.MULTILINE)
 _TELLING = re.compile(
     r"fatal: |Permission denied|Connection refused|Could not resolve|timed out"
@@ -35,7 +37,7 @@ def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
     :param said: by `terraform get`; empty when it did well, or did not have to run.
     """
     said = without_password(said)
-    told = [_BOX.sub("", part) for part in _DIAGNOSTIC.split(said)[1:]]
+    told = [_unboxed(part) for part in _DIAGNOSTIC.split(said)[1:]]
     found = {}
     for name in recipe.calls:
         about = next((text for text in told if f'"{name}"' in text or f"{name} " in text), "")
@@ -77,6 +79,10 @@ def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
     else:
         fixes = (f"cd {recipe.instance.folder} && terraform get",)
     return Finding("module.unfetched", ERROR, message, where, fixes)
+
+
+def _unboxed(said: str) -> str:
+    return "\n".join(line.lstrip(_BOX).rstrip() for line in said.split("\n")).rstrip()
 
 
 def _reason(said: str) -> str:

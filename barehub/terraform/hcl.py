@@ -13,7 +13,7 @@ from barehub.errors import RecipeError
 
 Block = dict[str, Any]
 
-INSERTED = re.compile(r"\$\{(.*?)\}", re.DOTALL)
+INSERTED = re.compile(r"\$\{([^}]*+)(?:\}|\Z)")
 """An expression in a text, which is how python-hcl2 writes those that stand alone, too."""
 
 LARGEST = 256 * 1024

@@ -19,7 +19,7 @@ from barehub.terraform.module import Module
 _REFERENCE = re.compile(r"\bvar\s*\.\s*([\w-]+)")
 _HANDED = re.compile(
     r"""^[ \t]*"?(?P<key>[\w-]+)"?[ \t]*[=:]
-        [ \t]*"?(?:\$\{)?var\.(?P<name>[\w-]+)\}?"?[ \t]*,?[ \t]*$""",
+        [ \t]*"?(?:\$\{)?var\.(?P<name>[\w-]+)\}?"?[ \t]*+(?:,[ \t]*+)?$""",
     re.VERBOSE | re.MULTILINE,
 )
 _TEMPLATE = re.compile(
@@ -27,8 +27,10 @@ _TEMPLATE = re.compile(
       | ^[ \t]*data\s+"?template_file"?\s+"?[\w-]+"?\s*\{""",
     re.VERBOSE | re.MULTILINE,
 )
-_VARS = re.compile(r"^\s*vars\s*=?\s*\{", re.MULTILINE)
-_FILE = re.compile(r'^\s*template\s*=\s*"?(?:\$\{)?file\("(?P<file>[^"]+)"\)', re.MULTILINE)
+_VARS = re.compile(r"^[ \t]*vars[ \t]*+=?[ \t]*\{", re.MULTILINE)
+_FILE = re.compile(
+    r'^[ \t]*template[ \t]*=[ \t]*"?(?:\$\{)?file\("(?P<file>[^"\n]+)"\)', re.MULTILINE
+)
 _IN_MODULE = re.compile(r"\$\{path\.module\}/?")
 
 
@@ -78,7 +80,7 @@ class _Template:
         """Whether the template uses ``key``; in doubt it does."""
         if self._text is None:
             return True
-        inserted = " ".join(re.findall(r"[$%]\{[^}]*\}", self._text))
+        inserted = " ".join(re.findall(r"[$%]\{[^}]*+(?:\}|\Z)", self._text))
         return bool(re.search(rf"(?<![\w.-]){re.escape(key)}(?![\w-])", inserted))
 
 

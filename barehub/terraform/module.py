@@ -14,7 +14,7 @@ from barehub.errors import RecipeError
 from barehub.terraform.hcl import Block, named, parse
 
 _OVERRIDE = re.compile(r"(^|_)override\.tf(\.json)?$")
-_DECLARES = re.compile(r"^\s*(variable|output)\b", re.MULTILINE)
+_DECLARES = re.compile(r"^[ \t]*(variable|output)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _installation(mirror: Mirror) -> str:
 
 
 def _sets(text: str, name: str) -> bool:
-    return bool(re.search(rf"^\s*{name}\b", text, re.MULTILINE))
+    return bool(re.search(rf"^[ \t]*{name}\b", text, re.MULTILINE))
 
 
 def _theirs(tool: Tool, env: Mapping[str, str]) -> Iterator[str]:

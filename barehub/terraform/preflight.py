@@ -22,7 +22,8 @@ from barehub.terraform.hcl import INSERTED, Block, named, texts
 from barehub.terraform.module import Module
 from barehub.terraform.recipe import META, Recipe, is_open
 
-_REFERENCE = re.compile(r"\bmodule\.([\w-]+)(?:\[[^\]]*\])?\.([\w-]+)")
+_KEY = r"(?:\[[^\[\]]*+\])"
+_REFERENCE = re.compile(rf"\bmodule\.([\w-]++){_KEY}?\.([\w-]+)")
 
 AUTHORIZED_KEYS = "ssh_authorized_keys"
 """The argument that the public half of a run's SSH key fills."""
@@ -195,7 +196,7 @@ class _Look:
                 if (call, output) in told:
                     continue
                 told.add((call, output))
-                where = self.recipe.find(rf"\bmodule\.{re.escape(call)}(\[[^\]]*\])?\.{output}\b")
+                where = self.recipe.find(rf"\bmodule\.{re.escape(call)}{_KEY}?\.{output}\b")
                 if call not in self.recipe.calls:
                     near = difflib.get_close_matches(call, self.recipe.calls)
                     fixes = (f"did you mean module.{near[0]}?",) if near else ()
@@ -223,7 +224,7 @@ class _Look:
         for name, block in named(self.recipe.content, "variable"):
             if self.known.values is None or name in self.known.values:
                 continue
-            where = self.recipe.find(rf'^\s*variable\s+"?{re.escape(name)}\b')
+            where = self.recipe.find(rf'^[ \t]*variable[ \t]+"?{re.escape(name)}\b')
             if "default" not in block:
                 message = f"variable {name} has no default, and the vault has nothing for it"
                 yield Finding("variable.unset", ERROR, message, where, (self.recipe.setting(name),))

@@ -21,7 +21,7 @@ _PASSWORD = re.compile(r"(?<=://)([^:/@\s]+):[^/@\s]+@|(?<=https://)[^/@\s]+@")
 _DECORATION = re.compile(
     r"^(git::)?(\w+://)?(registry\.(terraform\.io|opentofu\.org)/)?|\.git(?=//|\?|$)"
 )
-_EXACT = re.compile(r"=?\s*v?\d+\.\d+\.\d+\S*")
+_EXACT = re.compile(r"=?\s*v?\d++\.\d++\.\d++\S*")
 
 
 @dataclass(frozen=True)

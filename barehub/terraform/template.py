@@ -178,12 +178,19 @@ def literal(written: str) -> str | None:
 def variable_blocks(folder: Path) -> dict[str, str]:
     """The text of each variable that a module declares."""
     text = "\n".join(reading.lenient(path, RecipeError) for path in reading.below(folder, "*.tf"))
-    blocks = re.finditer(r'^variable\s+"([^"]+)"\s*\{(?:[^\n]*\}[ \t]*$|.*?^\})', text, re.M | re.S)
-    return {block[1]: block[0] for block in blocks}
+    return {block[1]: block[0] for block in _VARIABLE.finditer(text)}
+
+
+_BODY = r"[^\n]*+(?:\n(?!\})[^\n]*+)*+(?:\n\}|\Z)"
+"""The rest of a block, up to a bracket that begins a line."""
+
+_VARIABLE = re.compile(
+    rf'^variable[ \t]+"([^"\n]+)"[ \t]*\{{(?:[^\n]*\}}[ \t]*$|{_BODY})', re.MULTILINE
+)
 
 
 def _call(stage: str) -> str:
-    return rf'^module "{stage}" \{{.*?^\}}\n?'
+    return rf'^module "{stage}" \{{{_BODY}\n?'
 
 
 def _block(text: str, stage: str) -> str:
@@ -192,9 +199,13 @@ def _block(text: str, stage: str) -> str:
     return found[0]
 
 
+_WORDS = r"[^#\n \t\r]*+(?:[ \t\r]++[^#\n \t\r]++)*+"
+
+
 def _line(block: str, name: str) -> re.Match[str] | None:
     pattern = (
-        rf"^\s*{re.escape(name)}\s*=[ \t]*(?P<value>\"(?:[^\"\\]|\\.)*\"|[^#\n]*?)[ \t\r]*(?:#.*)?$"
+        rf"^[ \t]*{re.escape(name)}[ \t]*=[ \t]*+(?P<value>\"(?:[^\"\\]|\\.)*\"|{_WORDS})"
+        r"[ \t\r]*+(?:#.*)?$"
     )
     return re.search(pattern, block, re.M)
 

@@ -51,5 +51,5 @@ def _reason(line: str) -> str:
         return ""
     if found.get("severity") != "error" or found.get("summary") not in REFUSED:
         return ""
-    text = re.sub(r"\s*This was checked by the validation rule at .*", "", found.get("detail", ""))
+    text = re.sub(r"This was checked by the validation rule at .*", "", found.get("detail", ""))
     return " ".join(text.split()).removesuffix(".")
