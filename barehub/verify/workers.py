@@ -215,7 +215,9 @@ def look_at_each(
                         again = [*left]
                     elif alone in left:
                         take(alone, _unjudged(left[alone], worker.crash))
-            while again and len(running) < AT_ONCE:
+            if (
+                again and len(running) < AT_ONCE
+            ):  # one at a time: all at once would stall each other
                 number = again.pop(0)
                 running[start([number])] = number
             stop()

@@ -41,6 +41,10 @@ ROOT = Path(__file__).resolve().parents[2]
 INVOKE = Path(sys.executable).with_name("invoke")
 
 
+STALL = 6.0
+"""Seconds; a good check is never kept so long on a loaded machine."""
+
+
 def verified(*targets: verify.Target) -> dict[verify.Target, verify.Report]:
     reports: dict[verify.Target, verify.Report] = {}
     verify.verify_each(targets, lambda report: reports.update({report.target: report}))
@@ -61,14 +65,14 @@ def crashed(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("hang", "why"), [
-    (stuck, "a check did not end within 1 s"),
-    (asleep, "a check did not end within 1 s"),
+    (stuck, "a check did not end within 6 s"),
+    (asleep, "a check did not end within 6 s"),
     (crashed, "the process of the check ended by itself (code -11)"),
 ])  # fmt: skip
 def test_a_check_that_hangs_or_crashes_is_the_finding_of_its_endpoint_alone(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, hang: Callable[..., None], why: str
 ) -> None:
-    monkeypatch.setattr(workers, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "STALL_SECONDS", STALL)
     bad = servers.target(routes({"*": (200, HTML, PAGE_OF_ANOTHER)}))
     good = [servers.target(routes(modern())) for _ in range(5)]
     monkeypatch.setattr(binder, "_stranger", hang)  # asked of what is no BinderHub alone
@@ -85,7 +89,7 @@ PAGE_OF_ANOTHER = "<title>another</title>"
 def test_waiting_for_one_that_hangs_ends_and_the_others_are_waited_for(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "STALL_SECONDS", STALL)
     monkeypatch.setattr(binder, "_stranger", stuck)
     bad = servers.target(routes({"*": (200, HTML, "")}))
     good = servers.target(routes(modern()))
