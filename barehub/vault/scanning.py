@@ -35,7 +35,7 @@ _NAMES = (
     (re.compile(r"(^|/)tfplan$|\.tfplan$"), PLAN),
 )
 
-_BETWEEN = rb"(?:[\s\"'#>|,]|\\+[nrt])"
+_BETWEEN = rb"(?:[\s\"'#>|,]|\\{1,16}[nrt])"
 """Between the lines of a key, also where it stands in a string or in a comment."""
 
 _PEM = re.compile(

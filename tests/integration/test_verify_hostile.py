@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gzip
 import json
 import os
@@ -61,6 +62,7 @@ def asleep(*_: object) -> None:
 
 
 def crashed(*_: object) -> None:
+    faulthandler.disable()
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
