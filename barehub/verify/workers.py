@@ -2,12 +2,13 @@
 
 A check may be stuck where no timeout of an event loop and no thread gets a turn: in a library
 written in C, in an endless loop. The kernel ends such a process: its alarm (setitimer(2), SIGALRM)
-is put off by the event loop once a second.
+is put off by the event loop several times a second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import select
@@ -26,7 +27,7 @@ from barehub.verify.waiting import until_ready
 STALL_SECONDS = 15.0
 """How long a process's event loop may be kept from going on; a loaded machine stays below it."""
 
-PULSE_SECONDS = 1.0
+PULSE_SECONDS = 0.25
 TICK_SECONDS = 0.1
 
 _LENGTH = struct.Struct("=I")
@@ -116,6 +117,7 @@ def _child(work: Work, writing: int, parent: int) -> NoReturn:
         for number in (signal.SIGALRM, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, STALL_SECONDS)
+        _let_go(writing)
 
         def tell(*message: Any) -> None:
             said = pickle.dumps(message)
@@ -127,6 +129,22 @@ def _child(work: Work, writing: int, parent: int) -> NoReturn:
         code = 0
     finally:
         os._exit(code)
+
+
+def _let_go(kept: int) -> None:
+    """Give up the descriptors that were inherited: a lock must end with the run that holds it.
+
+    Their numbers stay taken, since objects that know them may still close them.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # a sandbox without /dev
+        names = os.listdir("/dev/fd")
+    for descriptor in map(int, names):
+        if descriptor > 2 and descriptor not in (kept, nothing):
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.fstat(descriptor)
+                os.dup2(nothing, descriptor)
 
 
 async def _alive(work: Coroutine[Any, Any, None], parent: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import fcntl
 import gzip
 import json
 import os
@@ -315,3 +316,24 @@ def test_thousands_of_names_are_not_all_told(servers: Servers, number: int) -> N
         assert all(len(finding.message) <= 400 for finding in report.findings)
         assert len(json.dumps(report.document())) < 100_000
     assert report.verdict != "pass"  # 10,000 are more than OpenSSL takes in a handshake
+
+
+def test_no_lock_of_the_run_is_held_by_the_process_of_a_check(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "STALL_SECONDS", STALL)
+    monkeypatch.setattr(binder, "_stranger", asleep)
+    target, tries = servers.target(routes({"*": (200, HTML, "")})), list[bool]()
+
+    with (tmp_path / "lock").open("w") as ours, (tmp_path / "lock").open("w") as another:
+        fcntl.flock(ours, fcntl.LOCK_EX)
+
+        def stop() -> None:
+            if not tries:
+                time.sleep(2)  # the check is asleep by now
+                ours.close()  # as the kernel does for a run that was killed
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                tries.append(True)
+
+        verify.verify_each([target], lambda report: None, stop=stop)
+    assert tries
