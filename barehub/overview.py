@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from barehub.console import console
 from barehub.errors import BarehubError, UsageError, VaultError
 from barehub.lock import Lock
 from barehub.project import Instance
-from barehub.vault import guard
+from barehub.vault import guard, leaked
 from barehub.vault.git import shown
 from barehub.vault.store import Vault
 
@@ -101,6 +102,8 @@ def check_vault(root: Path, *, staged: bool, as_json: bool) -> None:
     """
     top = guard.work_tree(root)
     problems = guard.check(root, staged=staged)
+    if top and not staged:
+        problems += _in_history(root)
     for problem in problems:
         where = os.path.relpath(root / problem.file, top or root)
         console.annotate("error", problem.text, where, problem.line)
@@ -120,6 +123,17 @@ def check_vault(root: Path, *, staged: bool, as_json: bool) -> None:
         there = (root / guard.SHARED).exists()
         told = "every secrets file is wholly encrypted, to its readers"
         console.step("vault", told if there else "there is none yet")
+
+
+def _in_history(root: Path) -> Iterator[guard.Problem]:
+    """Warn of private keys in git's history; what a reader still reads with is a problem."""
+    for leak in leaked.find(root):
+        if leak.reader:
+            fix = f"invoke vault.remove-recipient {shlex.quote(leak.reader)}   # and add a new key"
+            text = f"{leak.what} in commit {leak.commit[:10]}, with which {leak.reader} reads"
+            yield guard.Problem(leak.file, 0, text, fix)
+        else:
+            console.warn(f"{leak}; it stays in git: use a new one, where this one still counts")
 
 
 def show_kept(store: Vault, file: Path) -> None:

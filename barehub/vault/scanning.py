@@ -60,7 +60,7 @@ def flaws(name: str, content: bytes) -> Iterator[Flaw]:
     yield from _by_name(name)
     if content.startswith(UTF16):
         content = content.replace(b"\0", b"")
-    yield from _private_keys(content)
+    yield from private_keys(content)
     yield from _tokens(content)
     if content.startswith(GIT_CRYPT_KEY):
         yield Flaw("a key of git-crypt", fix=_out("make new credentials of all that it opens"))
@@ -76,7 +76,8 @@ def _by_name(name: str) -> Iterator[Flaw]:
             yield Flaw(what, fix=_out())
 
 
-def _private_keys(content: bytes) -> Iterator[Flaw]:
+def private_keys(content: bytes) -> Iterator[Flaw]:
+    """Find every whole private key in ``content``."""
     lowered = content.lower()
     for marker, pattern, what, is_one in _KEYS:
         if marker not in lowered:  # cheap: most files end here
@@ -85,6 +86,12 @@ def _private_keys(content: bytes) -> Iterator[Flaw]:
             if is_one(found[0]):
                 line = content.count(b"\n", 0, found.start()) + 1
                 yield Flaw(what, line, _out("if it ever left this machine, make a new one"))
+
+
+def recipients_in(content: bytes) -> list[str]:
+    """Compute the recipients of the identities of age that stand in ``content``."""
+    found = (age_keys.opened(one[0].decode().upper()) for one in _AGE.finditer(content))
+    return [opened[0] for opened in found if opened]
 
 
 def _is_identity(text: bytes) -> bool:

@@ -151,24 +151,29 @@ resource "terraform_data" "login" {
     host_key = "%s"
     agent    = true
   }
-  provisioner "remote-exec" { inline = ["ssh-add -L > %s"] }
+  provisioner "remote-exec" { inline = ["ssh-add -D; ssh-add -L > %s"] }
 }
 """
 
 
 @pytest.mark.usefixtures("agent")
+@pytest.mark.parametrize("source", ["the person's agent", "the vault"])
 def test_a_machine_that_terraform_logs_in_to_reaches_no_other_key(
-    place: Place, tmp_path: Path
+    place: Place, tmp_path: Path, source: str
 ) -> None:
     seen = tmp_path / "seen"
     server = place.sshd
     login = LOGIN % (getpass.getuser(), server.port, server.host_key, seen)
     with (place.cli.instance("demo") / "main.tf").open("a") as file:
         file.write(login)
-    place.cli.env["BAREHUB_SSH_KEY"] = str(place.keys / "team.pub")
+    if source == "the vault":
+        place.to_vault("team")
+    else:
+        place.cli.env["BAREHUB_SSH_KEY"] = str(place.keys / "team.pub")
     result = place.cli(*SPAWN)
     assert result.code == UP_TO_VERIFY, result
-    assert seen.read_text().strip() == place.public["team"]  # forwarded, and that one alone
+    (line,) = seen.read_text().splitlines()
+    assert line.split()[:2] == place.public["team"].split()[:2]  # forwarded, and that one alone
 
 
 def test_the_persons_key_goes_before_the_vaults_when_it_is_said_so(

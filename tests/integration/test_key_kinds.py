@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from vaults import again, fresh, plain_sops
 
-from barehub import age_keys
+from barehub import age_keys, overview
 from barehub.console import Console
 from barehub.errors import UsageError, VaultError
 from barehub.vault import guard, identity, policy, recipients
@@ -154,3 +154,36 @@ def test_file_with_a_reader_of_a_plugin_is_named_by_the_check(vault: Vault) -> N
     path.write_text(text.replace(own, own.partition("age1")[0] + key))
     (problem, *_) = checked(vault)
     assert "a reader that cannot be one: age-plugin-yubikey would have to run" in problem
+
+
+def _commit(root: Path) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "core.hooksPath=/dev/null"]
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "x"], cwd=root, check=True)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_private_key_in_old_history_is_found(
+    vault: Vault, capfd: pytest.CaptureFixture[str], lower: bool
+) -> None:
+    recipient, line = hybrid()
+    note = vault.root / "old note.txt"
+    note.write_text(f"key: {line.lower() if lower else line}\n")
+    _commit(vault.root)
+    note.unlink()
+    _commit(vault.root)
+    overview.check_vault(vault.root, staged=False, as_json=False)
+    said = capfd.readouterr().err
+    assert "old note.txt in commit" in said and "an age identity" in said
+    assert line not in said and line.lower() not in said
+    Recipients(vault.root, vault.scratch).add("alice", recipient)
+    _commit(vault.root)
+    overview.check_vault(vault.root, staged=True, as_json=False)
+    with pytest.raises(VaultError, match="1 problem") as caught:
+        overview.check_vault(vault.root, staged=False, as_json=False)
+    assert "invoke vault.remove-recipient alice" in str(caught.value)
+    said = capfd.readouterr().out
+    assert "old note.txt: an age identity in commit" in said and "alice reads" in said
+    Recipients(vault.root, vault.scratch).remove("alice", force=False)
+    _commit(vault.root)
+    overview.check_vault(vault.root, staged=False, as_json=False)
