@@ -73,7 +73,7 @@ class _Template:
     def _text(self) -> str | None:
         try:
             return reading.lenient(self.path, RecipeError)
-        except OSError:
+        except (FileNotFoundError, RecipeError):
             return None
 
     def mentions(self, key: str) -> bool:

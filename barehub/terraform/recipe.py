@@ -205,11 +205,10 @@ class Recipe:
 
     def _write(self, name: str, content: dict[str, Block]) -> None:
         path = self.instance.folder / name
+        path.unlink(missing_ok=True)  # a link in a repository could lead anywhere, a pipe block us
         # Terraform refuses an empty block list in JSON
         if kept := {kind: blocks for kind, blocks in content.items() if blocks}:
             path.write_text(json.dumps(kept, indent=2) + "\n")
-        else:
-            path.unlink(missing_ok=True)
 
 
 def read(instance: Instance) -> Recipe:

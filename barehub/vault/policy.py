@@ -359,9 +359,11 @@ def _names(text: str, rule: Any, readers: tuple[str, ...]) -> Iterator[tuple[str
         value = reader_lists.value(rule, field)
         if value is None or value.id != "sequence" or value.flow_style:
             continue
-        for item, key in zip(value.value, keys, strict=True):
-            behind = lines[item.end_mark.line][item.end_mark.column :].strip()
-            if behind.startswith("#") and (name := behind.strip("# ")):
+        for item in value.value:
+            key = reader_lists.bare(item.value)
+            line = lines[item.end_mark.line] if item.end_mark.line < len(lines) else ""
+            behind = line[item.end_mark.column :].strip()
+            if key in keys and behind.startswith("#") and (name := behind.strip("# ")):
                 yield key, name
 
 
