@@ -160,7 +160,7 @@ class Hooks:
             if text and not text.endswith("\n"):
                 text += "\n"
             lines = [COMMENT, *missing] if COMMENT not in text else missing
-            files.replace(path, (text + "\n".join(lines) + "\n").encode(), path.name)
+            files.replace(path, _bytes(text + "\n".join(lines) + "\n"), path.name)
             yield "added the secrets to .gitattributes: commit it"
         said = self._git.says("check-attr", "merge", "diff", "--", "secrets/shared.yaml")
         if said.count(": barehub") != 2:
@@ -179,7 +179,7 @@ class Hooks:
         if COMMENT in self._git.says("show", "HEAD:./.gitattributes"):
             yield "left .gitattributes as it is committed: without the drivers it does nothing"
         elif kept:
-            files.replace(path, kept.encode(), path.name)
+            files.replace(path, _bytes(kept), path.name)
             yield "took the secrets out of .gitattributes"
         else:
             path.unlink()
@@ -269,7 +269,12 @@ def _is_ours(text: str) -> bool:
 
 
 def _sum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_bytes(text)).hexdigest()[:16]
+
+
+def _bytes(text: str) -> bytes:
+    """What :func:`_read` read, whatever it was."""
+    return text.encode(errors="surrogateescape")
 
 
 def _read(path: Path) -> str:

@@ -142,18 +142,29 @@ def project(cli: Cli) -> Cli:
     return cli
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", FILES)
 def test_an_odd_file_is_an_error_with_its_name(project: Cli, name: str) -> None:
+    see(project, name, [pipe, endless, latin, nested], FILES[name][:1])
+
+
+@pytest.mark.cloud  # it takes minutes
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", FILES)
+def test_every_odd_file_with_every_command(project: Cli, name: str) -> None:
+    see(project, name, ODD, FILES[name])
+
+
+def see(project: Cli, name: str, odd: list[Callable[[Path], None]], commands: list[str]) -> None:
     path = project.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = path.read_bytes() if path.exists() else None
     faults = []
-    for make in ODD:
+    for make in odd:
         if path.exists():
             path.unlink()
         make(path)
-        for command in FILES[name]:
+        for command in commands:
             result = bounded(project, command.split())
             if fault := what_is_wrong(result, path.name):
                 faults.append(f"{make.__name__}: invoke {command}: {fault}\n{result}")
