@@ -95,7 +95,7 @@ def spawn(
         seconds=seconds("timeout", timeout),
     )
     if endpoint:
-        console.exact(endpoint)
+        console.place(endpoint)
         console.say(f"stop it with: invoke teardown --name {name}")
 
 

@@ -8,70 +8,24 @@ be written is dropped.
 
 from __future__ import annotations
 
-import errno
 import getpass
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from traceback import format_exception
+from typing import TextIO, cast
 
 from barehub.errors import UsageError
+from barehub.harmless import harmless, one_line
 from barehub.redaction import SHORTEST, Redactor, Stream, hidden_lines
+from barehub.streams import Foreign, Lasting
 
 GREEN, YELLOW, RED, DIM, BOLD = "32", "33", "31", "2", "1"
 QUIET_SECONDS, HEARTBEAT_SECONDS = 2.0, 30.0
 BESIDE_THE_TEXT = 22
 """Columns of a live line that its spinner, label and clock take."""
-
-
-GONE = (errno.EPIPE, errno.EIO)
-"""System errors of a stream whose reader has gone away: `head`, a terminal."""
-
-
-class Lasting:
-    """A text stream whose reader may vanish: then writing to it does not raise.
-
-    ``answers`` says that what is written was asked for: that it cannot be stored is an error.
-    """
-
-    def __init__(self, stream: TextIO, *, answers: bool = False) -> None:
-        self._stream, self._answers = stream, answers
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except UnicodeEncodeError:
-            return self._stream.write(text.encode("ascii", "replace").decode())
-        except (OSError, ValueError) as error:
-            self._failed(error)
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except (OSError, ValueError) as error:
-            self._failed(error)
-
-    def write_bytes(self, content: bytes) -> None:
-        """``content`` as it is, behind all that was written before."""
-        self.flush()
-        try:
-            self._stream.buffer.write(content)
-            self._stream.buffer.flush()
-        except (OSError, ValueError) as error:
-            self._failed(error)
-
-    def _failed(self, error: Exception) -> None:
-        """:raises UsageError: once: whoever asked for it does not get it."""
-        if self._answers and isinstance(error, OSError) and error.errno not in GONE:
-            self._answers = False
-            reason = (error.strerror or "failed").lower()
-            raise UsageError(f"standard output cannot be written: {reason}", "df -h .")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 class Console:
@@ -86,6 +40,7 @@ class Console:
         """Let nothing that is printed from now on fail, by whomever: the terminal may go away."""
         sys.stdout = cast("TextIO", Lasting(sys.stdout, answers=True))
         sys.stderr = cast("TextIO", Lasting(sys.stderr))
+        sys.excepthook = lambda *error: console.say("".join(format_exception(*error)).rstrip())
 
     @property
     def err(self) -> Lasting:
@@ -130,16 +85,29 @@ class Console:
         """A whole ``text`` without any hidden value."""
         return self.redactor.clean(text)
 
+    def fit(self, text: str) -> str:
+        """``text`` as it may be shown, whoever worded it: no hidden value, nothing that a terminal
+        or the runner of a workflow obeys, but our own colours."""
+        return harmless(self.redact(text), colors=self.live)
+
+    def foreign(self, *, errors: bool = False) -> Foreign:
+        """What passes on to stdout (with ``errors``, stderr) what another program prints."""
+        return Foreign(self.err if errors else Lasting(sys.stdout, answers=True), self.stream())
+
     def stream(self) -> Stream:
         """The same for a text that comes in chunks, cut anywhere."""
         return self.redactor.stream()
 
     def out(self, text: str) -> None:
         """A line for a script, on stdout."""
-        self._write(sys.stdout, self.redact(text))
+        self._write(sys.stdout, self.fit(text))
+
+    def place(self, text: str) -> None:
+        """An address or a path for a script, on stdout: a value of the vault may be part of it."""
+        self._write(sys.stdout, one_line(harmless(text)))
 
     def exact(self, text: str) -> None:
-        """A line on stdout exactly as it is: a value that was asked for, an address."""
+        """A line on stdout exactly as it is: a value that was asked for."""
         self._write(sys.stdout, text)
 
     def content(self, content: bytes) -> None:
@@ -149,9 +117,9 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line for a person, on stderr."""
         if self._live:
-            self._live.above(self.redact(text))
+            self._live.above(text)
         else:
-            self._write(self.err, self.redact(text))
+            self._write(self.err, self.fit(text))
 
     def step(self, label: str, text: str, seconds: float | None = None) -> None:
         """One finished step: ``✓ provider   1 created   0.4s``."""
@@ -214,7 +182,7 @@ class Console:
 
         :raises UsageError: the terminal was closed.
         """
-        self._write(self.err, f"{question} ", end="")
+        self._write(self.err, f"{self.fit(question)} ", end="")
         line = ""
         try:
             line = sys.stdin.readline()
@@ -251,7 +219,7 @@ class Console:
         if self._live:
             self._live.stop()
         try:
-            return getpass.getpass(prompt)
+            return getpass.getpass(self.fit(prompt))
         except BaseException as error:
             self._write(self.err, "")
             if isinstance(error, (EOFError, OSError, UnicodeDecodeError)):
@@ -263,7 +231,7 @@ class Console:
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table on stdout, in columns, without lines, so that ``awk`` can read it."""
-        cells = [tuple(headings), *(tuple(row) for row in rows)]
+        cells = [tuple(headings), *(tuple(map(one_line, row)) for row in rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
         for row in cells:
             self.out("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
@@ -274,9 +242,9 @@ class Console:
         :param file: that it is about, by its path in the repository.
         """
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            place = _escape_command(file).replace(":", "%3A").replace(",", "%2C")
+            place = _escape_command(self.fit(file)).replace(":", "%3A").replace(",", "%2C")
             about = f" file={place}" + (f",line={line}" if line else "") if file else ""
-            self._write(self.err, f"::{kind}{about}::{_escape_command(self.redact(text))}")
+            self._write(self.err, f"::{kind}{about}::{_escape_command(self.fit(text))}")
 
     def _line(self, color: str, mark: str, label: str, text: str, seconds: float | None) -> None:
         took = f"  {self.paint(f'{seconds:.1f}s', DIM)}" if seconds is not None else ""
@@ -319,7 +287,7 @@ class Working:
 
     def above(self, text: str) -> None:
         """A line that stays, printed while this goes on."""
-        self.console._write(self.console.err, text)
+        self.console._write(self.console.err, self.console.fit(text))
 
     def start(self) -> None:
         """Go on after :meth:`stop`."""
@@ -329,7 +297,7 @@ class Working:
 
     def _print(self, text: str) -> None:
         self._said = time.monotonic()
-        self.above(self.console.redact(f"  {self.label:<10} {text}"))
+        self.above(f"  {self.label:<10} {text}")
 
 
 class _LiveWorking(Working):
@@ -356,13 +324,13 @@ class _LiveWorking(Working):
         if text != self.text:
             self.text = text
             width = max(10, self._progress.console.width - BESIDE_THE_TEXT)
-            shown = _shorten(self.console.redact(text), width)
+            shown = _shorten(one_line(harmless(self.console.redact(text))), width)
             self._progress.update(self._task, description=shown)
 
     def above(self, text: str) -> None:
         from rich.text import Text
 
-        self._progress.console.print(Text.from_ansi(text))
+        self._progress.console.print(Text.from_ansi(self.console.fit(text)))
 
     def start(self) -> None:
         self._progress.start()

@@ -28,7 +28,7 @@ from invoke.exceptions import Exit
 from barehub import creation, image, process, session
 from barehub import engine as engines
 from barehub.awake import awake
-from barehub.console import GONE, console
+from barehub.console import console
 from barehub.engine import Box, Engine
 from barehub.errors import BarehubError, LeftoverError, ToolError, UsageError
 from barehub.inside import Letter
@@ -37,6 +37,7 @@ from barehub.preparation import begin_vault, make_values
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
 from barehub.session import Session
+from barehub.streams import GONE
 from barehub.terraform import hcl
 from barehub.terraform.recipe import Recipe
 from barehub.vault import credentials, identity, services

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections.abc import Mapping, Sequence
 
 from barehub import keys, process, session
+from barehub.console import console
 from barehub.errors import ToolError, UnreachableError
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
@@ -19,6 +21,7 @@ OWN_FAILURE = 255
 """What ssh ends with when it is ssh that failed (ssh(1), EXIT STATUS)."""
 
 POLL_SECONDS = 0.05
+CHUNK = 64 * 1024
 
 END_SECONDS = 3.0
 """How long what was printing on a machine may take to end there."""
@@ -67,23 +70,30 @@ def log_in(
 
 
 def _listen(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
-    """Let a program print until it ends, or until nobody reads that; its exit code."""
+    """Let a program print, until it ends or nobody reads that; return its exit code."""
     with process.ending_with_the_terminal():
-        reading, writing = os.pipe()
+        child = process.speak(argv, env=env)
+        assert child.stdin and child.stdout and child.stderr
+        shown = {child.stdout: console.foreign(), child.stderr: console.foreign(errors=True)}
         try:
-            child = process.start(argv, env=env, stdin=reading, output=1, errors=2)
-        except BaseException:
-            os.close(writing)
-            raise
+            reading = list(shown)
+            while reading and not process.unread():
+                ready, _, _ = select.select(reading, [], [], POLL_SECONDS)
+                for stream in ready:
+                    chunk = os.read(stream.fileno(), CHUNK)
+                    shown[stream].feed(chunk)
+                    if not chunk:
+                        reading.remove(stream)
+                if child.poll() is not None and not ready:
+                    break
+            for one in shown.values():
+                one.end()
+            return 0 if reading and child.poll() is None else child.wait()
         finally:
-            os.close(reading)
-        try:
-            while child.poll() is None and not process.unread():
-                time.sleep(POLL_SECONDS)
-            return child.poll() or 0
-        finally:
-            os.close(writing)
+            child.stdin.close()
             _end(child)
+            child.stdout.close()
+            child.stderr.close()
 
 
 def _end(child: process.Child) -> None:

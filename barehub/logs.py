@@ -6,15 +6,18 @@ import os
 import re
 import time
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from barehub import login, machines, process
 from barehub.console import console
-from barehub.errors import UsageError
+from barehub.errors import BarehubError, Interrupted, UsageError
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
+from barehub.vault.store import Vault
 
 POLL_SECONDS = 0.2
+CHUNK = 64 * 1024
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 
@@ -58,7 +61,7 @@ class Wish:
 
 
 def show(project: Project, instance: Instance, wish: Wish, interruptions: Interruptions) -> int:
-    """Print the log as it is on stdout; the exit code of what read it.
+    """Print the log on stdout, without the vault's values; the exit code of what read it.
 
     :raises UsageError: the wish means nothing, or there is no log.
     :raises UnreachableError: the machine that has it cannot be reached.
@@ -79,6 +82,18 @@ def show(project: Project, instance: Instance, wish: Wish, interruptions: Interr
     return login.log_in(project, instance, master, words, interruptions, listening=True)
 
 
+def hide(opened: AbstractContextManager[Vault], name: str) -> None:
+    """Hide the values of an instance's vault in all output; warn if it cannot be read."""
+    try:
+        with opened as vault:
+            if vault.exists:
+                console.hide(vault.read(name).private())
+    except Interrupted:
+        raise
+    except BarehubError as error:
+        console.warn(f"values of the vault are not hidden: {error.problem}")
+
+
 def _print(project: Project, instance: Instance, wish: Wish, interruptions: Interruptions) -> None:
     """The log of a hub on this machine."""
     path = instance.folder / "hub" / "hub.log"
@@ -86,9 +101,10 @@ def _print(project: Project, instance: Instance, wish: Wish, interruptions: Inte
         raise UsageError(
             f"{project.relative(path)} is not there", f"invoke spawn --name {instance.name}"
         )
+    shown = console.foreign()
     with path.open("rb") as log:
         for line in deque(log, int(wish.lines)):
-            console.content(line)
+            shown.feed(line)
         at = log.tell()
     while wish.follow and not process.unread():
         interruptions.check()
@@ -96,8 +112,10 @@ def _print(project: Project, instance: Instance, wish: Wish, interruptions: Inte
             with path.open("rb") as log:
                 # a hub that was started again begins its log anew
                 at = log.seek(at if at <= os.fstat(log.fileno()).st_size else 0)
-                console.content(log.read())
+                while chunk := log.read(CHUNK):
+                    shown.feed(chunk)
                 at = log.tell()
         except FileNotFoundError:  # the hub was torn down
-            return
+            break
         time.sleep(POLL_SECONDS)
+    shown.end()

@@ -179,12 +179,15 @@ def start(
     return _start(argv, env, cwd, pass_fds, output, errors, stdin)
 
 
-def speak(argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+def speak(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a program whose standard input we write, and whose output and errors we read.
 
+    :param env: its whole environment (:func:`environment` by default)
     :raises ToolError: the program is missing or cannot be executed.
     """
-    return _start(argv, None, None, (), subprocess.PIPE, subprocess.PIPE, subprocess.PIPE)
+    return _start(argv, env, None, (), subprocess.PIPE, subprocess.PIPE, subprocess.PIPE)
 
 
 def _start(

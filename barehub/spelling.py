@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from barehub.unescape import BREAK, DROPPED, OWN_BREAK, Reduced
+from barehub.unescape import BREAK, DROPPED, OWN_BREAK, UNSEEN, Reduced
 
 SHORTEST = 6
 """Values with fewer characters are left alone: hiding "true" or "8443" hides the message itself."""
@@ -68,6 +68,8 @@ def breaks(text: bytes, blanks: re.Pattern[bytes] = BREAK) -> list[tuple[int, bo
     for blank in blanks.finditer(text):
         offset += len(Reduced(text[at : blank.start()]).content)
         at = blank.end()
+        if UNSEEN.fullmatch(blank[0]):
+            continue
         far = len(blank[0]) > FARTHEST
         found.append((-1, False) if far else (offset, b"\n" in blank[0] or b"\r" in blank[0]))
     return found

@@ -69,6 +69,11 @@ _BLANK = (
 BREAK = re.compile(rb"(?:" + _BLANK + rb")+")
 """What may stand between two words, or lines, of one value; not always."""
 
+UNSEEN = re.compile(
+    rb"(?:\x1b" + _COLORS + rb"|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf)+"
+)
+"""What separates nothing: colours, and what has no width."""
+
 OWN_BREAK = re.compile(rb"(?:" + _BLANK + rb"|\\+(?:[abefnrtvELNP_]|0?(?:1[0-5]|40)))+")
 """The same in a value, where what reads escapes makes blanks of them, as dash's `echo` does."""
 

@@ -19,6 +19,7 @@ from barehub.tasks.verb import (
     project,
     seconds,
     stage_limit,
+    vault,
     verb,
 )
 
@@ -85,6 +86,8 @@ def logs(
 ) -> None:
     """Print the end of a hub's log: BinderHub's, or that of another deployment beside it.
 
+    Values of the vault are hidden in it, if the vault can be read here.
+
     Example: invoke logs --name demo --follow
     Example: invoke logs --name demo --of hub
     """
@@ -92,6 +95,7 @@ def logs(
 
     instance = project().existing(name or only("logs"))
     wanted = logs.Wish(of, lines, follow)
+    logs.hide(vault(), instance.name)
     if code := logs.show(project(), instance, wanted, interruptions()):
         raise Exit(code=code)
 
@@ -201,4 +205,4 @@ def _revise(
         seconds=seconds("timeout", timeout),
     )
     if endpoint:
-        console.exact(endpoint)
+        console.place(endpoint)

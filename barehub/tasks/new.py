@@ -31,7 +31,7 @@ def new(c: Context, name: str = "", recipe: str = "", set: list[str] | None = No
     known = sorted(path.stem for path in here.recipes.glob("*.tf"))
     recipe = recipe or _asked("recipe", f"the recipe ({', '.join(known)}):")
     made = creation.create(here, name, recipe, interruptions(), given=set or ())
-    console.exact(here.relative(made.recipe))
+    console.place(here.relative(made.recipe))
     console.say(f"make the hub with: invoke spawn --name {name}")
 
 

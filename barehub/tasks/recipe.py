@@ -88,4 +88,4 @@ def run_folders(
     wait = seconds("timeout", timeout)
     endpoint = folders.run(project().root, Path(keys), Path(artifacts), interruptions(), wait)
     if endpoint:
-        console.exact(endpoint)
+        console.place(endpoint)

@@ -73,7 +73,7 @@ def ruled(begin: Callable[[], None]) -> Iterator[None]:
             said = os.strerror(error.errno).lower()
             raise UsageError(f"{what}: {said}", f"ls -ld {what}") from None
     except BarehubError as error:
-        error.message = console.redact(str(error))
+        error.message = console.fit(str(error))
         console.annotate("error", error.problem)
         raise
 

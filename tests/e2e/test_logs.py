@@ -19,7 +19,7 @@ import pytest
 from tests.canary import processes_holding
 
 from .terminal import Terminal
-from .working_hub import Hub, hub
+from .working_hub import CANARY, Hub, hub
 
 __all__ = ["hub"]
 
@@ -106,3 +106,66 @@ def test_a_lost_terminal_ends_it(hub: Hub, log: Path) -> None:
     terminal.expect("line 1")
     terminal.hang_up()
     assert terminal.child.wait(timeout=30) != 0
+
+
+ATTACK = (
+    b"\x1b]0;title\x07 \x1b[31mred\x1b[0m \xe2\x80\xae \xff ##[error]x\r\n"
+    b"  ::set-output name=x::y\n"
+    b"CANARY-\x1b[1mday-two-token\n"
+)
+
+
+def _write(log: Path, content: bytes) -> None:
+    with log.open("ab") as file:
+        file.write(content)
+
+
+def test_it_shows_no_secret_and_nothing_that_is_obeyed(hub: Hub, log: Path) -> None:
+    hub.cli.env["GITHUB_ACTIONS"] = "true"
+    run = hub.cli.start(*FOLLOW)
+    assert _read(run, 1) == ["line 1\n"]
+    _write(log, ATTACK)
+    assert _read(run, 3) == [
+        "\\u001b]0;title\\u0007 red \\u202e \\xff #\\u0023[error]x\n",
+        "  \\u003a:set-output name=x::y\n",
+        "***\n",
+    ]
+    _write(log, f"a token: {CANARY[:11]}".encode())
+    time.sleep(1)  # what was written so far is read by itself
+    _write(log, f"{CANARY[11:]}, {CANARY.encode().hex()}\n".encode())
+    assert _read(run, 1) == ["a token: ***, ***\n"]
+    run.terminate()
+    out, err = run.communicate(timeout=30)
+    masked = f"::add-mask::{CANARY}\n"
+    assert masked in err and CANARY not in out + err.replace(masked, "")
+
+
+def test_it_goes_on_without_the_vault_and_says_once_what_that_means(hub: Hub, log: Path) -> None:
+    hub.cli.env["BAREHUB_SSH_KEY"] = str(hub.key)
+    (hub.cli.root / "secrets" / "shared.yaml").write_text("no: vault\n")
+    (hub.cli.root / "secrets" / "demo.yaml").write_text("no: vault\n")
+    _write(log, ATTACK[: ATTACK.index(b"CANARY")])
+    shown = hub.cli("logs", "--name", "demo") if _is_here(hub) else None
+    run = hub.cli.start(*FOLLOW)
+    assert _read(run, 2)[1].startswith("\\u001b]0;title")
+    run.terminate()
+    _, err = run.communicate(timeout=30)
+    for said in (err, *([shown.err] if shown else [])):
+        assert said.count("warning: values of the vault are not hidden: ") == 1, said
+
+
+def _is_here(hub: Hub) -> bool:
+    return "ssh_port" not in (hub.folder / "modules" / "provider" / "main.tf").read_text()
+
+
+def test_what_goes_wrong_there_is_fit_to_be_shown(hub: Hub, log: Path, tmp_path: Path) -> None:
+    if _is_here(hub):
+        pytest.skip("a log on this machine is read by no other program")
+    kubectl = tmp_path / "programs" / "kubectl"
+    kubectl.write_text(
+        f"#!/bin/sh\nprintf '\\033]0;t\\007 error: {CANARY} ##[error]x\\n' >&2\nexit 3\n"
+    )
+    hub.cli.env["TF_BUILD"] = "true"
+    done = hub.cli("logs", "--name", "demo")
+    assert (done.code, done.out) == (3, ""), done
+    assert done.err == "\\u001b]0;t\\u0007 error: *** #\\u0023[error]x\n"

@@ -49,7 +49,8 @@ PYTHON = {
     "JSON, thrice": "from json import dumps as d; print(d(d(d(v))))",
     "YAML": (
         "import yaml\nfor style in ('', chr(34), chr(39), '>', '|'):\n"
-        "    for w in (20, 80) if ' ' in v else (80,): print(yaml.dump({'a': v}, default_style=style, width=w))"
+        "    for w in (20, 80) if ' ' in v else (80,):\n"
+        "        print(yaml.dump({'a': v}, default_style=style, width=w))"
     ),
     "YAML, not ASCII": (
         "import yaml\nfor style in ('', chr(34), chr(39)):\n"
