@@ -25,7 +25,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from barehub import creation, image, process, session
+from barehub import creation, image, process, session, system_errors
 from barehub import engine as engines
 from barehub.awake import awake
 from barehub.console import console
@@ -303,7 +303,7 @@ class _Outside:
                 view = view[os.write(fd, view) :]
         except OSError as error:
             if fd == 1 and error.errno not in GONE:
-                self.unstored = (error.strerror or "failed").lower()
+                self.unstored = system_errors.reason(error)
 
     def _failure(self, code: int) -> BarehubError | None:
         """What the engine did to the command; nothing if the command itself ended."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from barehub import asking, keys, process, session
+from barehub import asking, keys, process, session, system_errors
 from barehub.console import console
 from barehub.draft import Draft
 from barehub.errors import RecipeError, UsageError
@@ -203,12 +203,16 @@ def _write(draft: Draft, values: Mapping[Argument, str]) -> None:
             raise RecipeError(f"the recipe {draft.recipe!r} with these values is not valid HCL")
         text = done.text
     recipe = draft.instance.recipe
-    recipe.parent.mkdir(parents=True, exist_ok=True)
     try:
+        recipe.parent.mkdir(parents=True, exist_ok=True)
         with recipe.open("x") as file:  # somebody may have been quicker
             file.write(text)
     except FileExistsError:
         raise RecipeError(f"{draft.project.relative(recipe)} is there already") from None
-    except OSError:
-        recipe.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            recipe.unlink(missing_ok=True)
+            recipe.parent.rmdir()
+        raise system_errors.cannot(
+            "written", recipe, error, RecipeError, draft.project.relative(recipe)
+        ) from None

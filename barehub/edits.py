@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import reading
+from barehub import reading, system_errors
 from barehub.console import console
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
@@ -145,5 +145,6 @@ def _write(instance: Instance, edit: Edit, value: str) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        reason = (error.strerror or "failed").lower()
-        raise RecipeError(f"{path} cannot be written: {reason}", f"ls -ld {path.parent}") from None
+        with suppress(OSError):
+            unborn.unlink()
+        raise system_errors.cannot("written", path, error, RecipeError) from None

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from barehub import system_errors
+from barehub.appending import append
 from barehub.console import console
 from barehub.disclosure import hidden_keys, id_is_public
 from barehub.errors import BarehubError
@@ -54,13 +56,8 @@ class Journal:
         if "creates" in facts:
             facts["creates"] = [self.written(address) for address in facts["creates"]]
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
-        try:
-            self._append(line)
-        except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise BarehubError(
-                f"{self.path} cannot be written: {reason}", f"df -h {self.path}"
-            ) from None
+        with system_errors.attempt("written", self.path, BarehubError):
+            append(self.path, line, self._open)
 
     def resource(self, kind: str, address: str, action: str, id: str) -> None:
         """Append what Terraform's events tell of a resource; not that a data source was read."""
@@ -78,16 +75,6 @@ class Journal:
         if hidden == address or any(event.get("address") == address for event in self.events()):
             return address
         return hidden
-
-    def _append(self, line: str) -> None:
-        fd = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        try:
-            size = os.fstat(fd).st_size
-            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            os.write(fd, (("\n" if torn else "") + line).encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _open(self, flags: int) -> int:
         """Open the journal, which may be anything: git and other people bring it.
@@ -117,10 +104,7 @@ class Journal:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise BarehubError(
-                f"{self.path} cannot be read: {reason}", f"ls -l {self.path}"
-            ) from None
+            raise system_errors.cannot("read", self.path, error, BarehubError) from None
         if len(content) > LARGEST:
             raise BarehubError(
                 f"{self.path} is larger than {LARGEST >> 20} MiB",

@@ -7,7 +7,6 @@ in order.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
@@ -22,19 +21,7 @@ from typing import IO
 
 from barehub.console import console
 from barehub.errors import Interrupted, ToolError
-
-A_PERSON_CAN_MEND = frozenset(
-    {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOSPC,
-        errno.EEXIST,
-        errno.ENOTDIR,
-        errno.EISDIR,
-    }
-)
-"""System errors that come from how files and folders lie, not from a bug."""
+from barehub.system_errors import reason
 
 PRIVATE = 0o077
 """The umask of every child: Terraform creates state and plan files 0644 otherwise."""
@@ -218,7 +205,7 @@ def _start(
 def _not_started(program: str | Path, error: OSError) -> ToolError:
     if isinstance(error, FileNotFoundError):
         return ToolError(f"{program} was not found", "invoke doctor")
-    return ToolError(f"{program} cannot be started: {error.strerror}", "invoke doctor")
+    return ToolError(f"{program} cannot be started: {reason(error)}", "invoke doctor")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from barehub import system_errors
 from barehub.errors import BarehubError
 
 MIB = 1024 * 1024
@@ -78,7 +79,8 @@ def content(
     except _OtherKind as other:
         problem = f"{other}, not a file"
     except OSError as failed:
-        problem = _reason(failed, path, links)
+        problem = f"{shown}: {_reason(failed, path, links)}"
+        raise error(problem, system_errors.remedy(failed, path)) from None
     except ValueError:  # a null character in the name
         problem = "not a name that a file can have"
     else:
@@ -173,4 +175,4 @@ def _reason(failed: OSError, path: Path, links: bool) -> str:
         return "a link, not a file"
     if failed.errno == errno.ENXIO:  # open(2): of a socket
         return "a socket, not a file"
-    return f"cannot be read: {(failed.strerror or 'failed').lower()}"
+    return f"cannot be read: {system_errors.reason(failed)}"

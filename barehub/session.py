@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import reading, survivors
+from barehub import reading, survivors, system_errors
 from barehub.console import console
 from barehub.errors import BarehubError, Interrupted, LeftoverError, ToolError
 from barehub.lock import Holder, Lock
@@ -111,11 +111,18 @@ def create(purpose: Purpose) -> Session:
     if shutil.disk_usage(base).free < ROOM:
         raise ToolError(f"less than {ROOM >> 20} MiB are free in {base}", f"df -h {base}")
     # locked before it is published, so that no sweep ever sees it without its owner
-    unborn = Path(tempfile.mkdtemp(prefix=".new-", dir=base))
+    with system_errors.attempt("written", base, ToolError):
+        unborn = Path(tempfile.mkdtemp(prefix=".new-", dir=base))
     lock = Lock(unborn / "lock")
-    lock.acquire(Holder.me(purpose.command))
-    (unborn / "session.json").write_text(json.dumps(purpose.__dict__))
-    folder = unborn.rename(base / unborn.name.removeprefix(".new-"))
+    try:
+        with system_errors.attempt("written", base, ToolError):
+            lock.acquire(Holder.me(purpose.command))
+            (unborn / "session.json").write_text(json.dumps(purpose.__dict__))
+            folder = unborn.rename(base / unborn.name.removeprefix(".new-"))
+    except BaseException:
+        shutil.rmtree(unborn, ignore_errors=True)
+        lock.release()
+        raise
     lock.path = folder / "lock"
     return Session(folder, lock)
 
@@ -284,6 +291,5 @@ def _remove(folder: Path) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise LeftoverError(
-            f"{folder} could not be removed: {error.strerror}", f"rm -r {folder}"
-        ) from None
+        problem = f"{folder} could not be removed: {system_errors.reason(error)}"
+        raise LeftoverError(problem, f"rm -r {folder}") from None

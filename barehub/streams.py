@@ -6,9 +6,9 @@ import errno
 from codecs import getincrementaldecoder
 from typing import Any, TextIO
 
-from barehub.errors import UsageError
 from barehub.harmless import harmless
 from barehub.redaction import Stream
+from barehub.system_errors import cannot
 
 LONGEST = 64 * 1024
 """Characters of a line that another program prints; a longer one is broken."""
@@ -54,8 +54,7 @@ class Lasting:
         """:raises UsageError: once: whoever asked for it does not get it."""
         if self._answers and isinstance(error, OSError) and error.errno not in GONE:
             self._answers = False
-            reason = (error.strerror or "failed").lower()
-            raise UsageError(f"standard output cannot be written: {reason}", "df -h .")
+            raise cannot("written", ".", error, shown="standard output")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

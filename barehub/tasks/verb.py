@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -49,9 +48,9 @@ def ruled(begin: Callable[[], None]) -> Iterator[None]:
     """Our rules for signals, secrets and errors; ``begin`` is done first under them."""
     # Ctrl-C while modules load: Python may drop a KeyboardInterrupt in there
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from barehub import process
+    from barehub import process, system_errors
     from barehub.console import console
-    from barehub.errors import BarehubError, UsageError
+    from barehub.errors import BarehubError
 
     global _interruptions
     interruptions = _interruptions = process.Interruptions()
@@ -67,11 +66,10 @@ def ruled(begin: Callable[[], None]) -> Iterator[None]:
                 yield
                 interruptions.check()
         except OSError as error:
-            if error.errno not in process.A_PERSON_CAN_MEND:
+            told = system_errors.general(error, _places())
+            if told is None:
                 raise
-            what = error.filename or "a file"
-            said = os.strerror(error.errno).lower()
-            raise UsageError(f"{what}: {said}", f"ls -ld {what}") from None
+            raise told from None
     except BarehubError as error:
         error.message = console.fit(str(error))
         console.annotate("error", error.problem)
@@ -79,6 +77,18 @@ def ruled(begin: Callable[[], None]) -> Iterator[None]:
 
 
 _interruptions: Interruptions
+
+
+def _places() -> list[Path]:
+    """Where the running command may have been writing."""
+    from barehub import session, system_errors
+    from barehub.errors import ToolError
+
+    try:
+        memory = [session.home()]
+    except (OSError, ToolError):
+        memory = []
+    return [project().root, *memory, *system_errors.written_to()]
 
 
 def interruptions() -> Interruptions:

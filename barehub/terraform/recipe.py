@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from barehub import reading
+from barehub import reading, system_errors
 from barehub.errors import RecipeError
 from barehub.project import STAGES, Instance
 from barehub.suspicion import PLACEHOLDER
@@ -208,7 +208,8 @@ class Recipe:
         path.unlink(missing_ok=True)  # a link in a repository could lead anywhere, a pipe block us
         # Terraform refuses an empty block list in JSON
         if kept := {kind: blocks for kind, blocks in content.items() if blocks}:
-            path.write_text(json.dumps(kept, indent=2) + "\n")
+            with system_errors.attempt("written", path, RecipeError):
+                path.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def read(instance: Instance) -> Recipe:

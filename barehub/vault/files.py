@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barehub import reading
+from barehub import reading, system_errors
 from barehub.errors import VaultError
 
 UNFINISHED = ".unfinished"
@@ -80,10 +80,9 @@ def replace(path: Path, content: bytes, shown: str) -> None:
                 raise
             _sync_folder(path.parent)
     except OSError as error:
-        untouched = "; the file that was there is untouched" if path.exists() else ""
-        hint = f"df -h {path.parent}" if error.errno == errno.ENOSPC else f"ls -ld {path.parent}"
-        problem = f"{shown} could not be written: {(error.strerror or 'failed').lower()}"
-        raise VaultError(problem + untouched, hint) from None
+        untouched = "; the file that was there is untouched" if os.path.lexists(path) else ""
+        problem = f"{shown} cannot be written: {system_errors.reason(error)}"
+        raise VaultError(problem + untouched, system_errors.remedy(error, path.parent)) from None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import process
+from barehub import process, system_errors
 from barehub.errors import VaultError
 
 AT_ONCE = 64 * 1024 * 1024
@@ -107,11 +107,13 @@ class Repository:
         """
         done = self._run(argv, input)
         if done.code:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise VaultError(
-                f"git {argv[0]} failed in {self.folder}: {said[0].removeprefix('fatal: ')}",
-                f"git -C {self.folder} status",
-            )
+            text = done.stderr.decode(errors="replace").strip()
+            said = (text.splitlines() or ["no reason given"])[0].removeprefix("fatal: ")
+            fix = f"git -C {self.folder} status"
+            if refused := system_errors.heard(text, self.folder):
+                reason, fix = refused
+                said += "" if reason in said.lower() else f" ({reason})"
+            raise VaultError(f"git {argv[0]} failed in {self.folder}: {said}", fix)
         return done.stdout
 
     def says(self, *argv: str, at: Path | None = None) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from barehub import system_errors
 from barehub.errors import UsageError
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -182,7 +183,8 @@ def _ca_file(name: str) -> Path:
     except ssl.SSLError:
         raise UsageError(f"the CA file {name} holds no certificate", hint) from None
     except OSError as error:
-        raise UsageError(f"the CA file {name} cannot be read: {error.strerror}", hint) from None
+        shown = f"the CA file {name}"
+        raise system_errors.cannot("read", path, error, shown=shown) from None
     return path
 
 

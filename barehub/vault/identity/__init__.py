@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from barehub import age_keys, reading
+from barehub import age_keys, reading, system_errors
+from barehub.appending import append
 from barehub.console import console
 from barehub.errors import VaultError
 from barehub.vault import policy
@@ -195,21 +196,11 @@ def _note_unknown(looks: Sequence[Look]) -> None:
 def _append(path: Path, recipient: str, key: str) -> None:
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     entry = f"# created by barehub: {made}\n# public key: {recipient}\n{key}\n"
-    try:
+    with system_errors.attempt("written", path, VaultError, shown(path)):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
             age_key.parse(
                 reading.content(path, VaultError, shown=shown(path)), shown(path), ask=False
             )
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            size = os.fstat(fd).st_size
-            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            os.fchmod(fd, 0o600)
-            os.write(fd, (("\n" if torn else "") + entry).encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        reason = (error.strerror or "failed").lower()
-        raise VaultError(f"{shown(path)} cannot be written: {reason}") from None
+            path.chmod(0o600)
+        append(path, entry, lambda flags: os.open(path, flags, 0o600))

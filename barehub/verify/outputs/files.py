@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from barehub.errors import UsageError
+from barehub import system_errors
 
 
 def write(path: Path, text: str) -> None:
@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> None:
             os.unlink(unfinished)
             raise
     except OSError as error:
-        raise _cannot(path, error) from None
+        raise system_errors.cannot("written", path, error) from None
 
 
 def append(path: Path, text: str) -> None:
@@ -39,13 +39,5 @@ def append(path: Path, text: str) -> None:
 
     :raises UsageError: it cannot be written there.
     """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise _cannot(path, error) from None
-
-
-def _cannot(path: Path, error: OSError) -> UsageError:
-    said = os.strerror(error.errno or 0).lower()
-    return UsageError(f"{path} cannot be written: {said}", f"ls -ld {path.parent}")
+    with system_errors.attempt("written", path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
