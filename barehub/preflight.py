@@ -93,7 +93,7 @@ def _open_vault(run: Run) -> list[Finding]:
 def _unbuilt(recipe: Recipe, tool: Tool) -> list[Finding]:
     found = _unbuilt_for(recipe, builds.machine())
     if found:  # Terraform may be built for another machine than Python, and run under emulation
-        said = process.run([tool.path, "version", "-json"], timeout=20).text
+        said = process.run([tool.path, "version", "-json"]).text
         found = _unbuilt_for(recipe, str(json.loads(said[said.index("{") :]).get("platform")))
     return found
 

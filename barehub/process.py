@@ -12,8 +12,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,11 @@ from typing import IO
 
 from barehub.console import console
 from barehub.errors import Interrupted, ToolError
+from barehub.patience import GENEROUS, Patience
 from barehub.system_errors import reason
+
+MOMENT_SECONDS = 1.0
+"""What takes longer shows that it is waited for."""
 
 PRIVATE = 0o077
 """The umask of every child: Terraform creates state and plan files 0644 otherwise."""
@@ -68,24 +73,55 @@ def run(
     input: bytes = b"",
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
-    timeout: float = 120.0,
+    timeout: float = GENEROUS,
 ) -> Finished:
     """Run a short command to its end and return what it said; its exit code is the caller's.
 
-    ``env`` is the whole environment (:func:`environment` by default), ``timeout`` is in seconds.
+    ``env`` is the whole environment (:func:`environment` by default), ``timeout`` the
+    seconds that an idle machine needs at most (:class:`~barehub.patience.Patience`). What takes
+    longer than a moment shows a sign of life.
 
     :raises ToolError: the program is missing, cannot be executed, or did not end in time.
     """
     with _start(argv, env, cwd, pass_fds, subprocess.PIPE, subprocess.PIPE) as child:
+        patience, name = Patience(timeout), Path(argv[0]).name
         try:
-            out, err = child.communicate(input, timeout=timeout)
+            out, err = _conversation(child, input, patience, name)
         except subprocess.TimeoutExpired:
             child.kill()
-            raise ToolError(f"{Path(argv[0]).name} did not end within {timeout:.0f} s") from None
+            raise ToolError(f"{name} did not end {patience.had}") from None
         except BaseException:
             child.kill()
             raise
     return Finished(child.returncode, out, err)
+
+
+def _conversation(child: Child, input: bytes, patience: Patience, name: str) -> tuple[bytes, bytes]:
+    """Give ``input`` to a process and read its output and errors to their end.
+
+    :raises subprocess.TimeoutExpired: it took too long.
+    """
+    # Popen.communicate goes on reading after a timeout, but does not go on writing
+    writing, child.stdin = child.stdin, None
+    assert writing
+    threading.Thread(target=_feed, args=(writing, input), daemon=True).start()
+    with ExitStack() as stack:
+        work = None
+        while True:
+            try:
+                return child.communicate(timeout=min(MOMENT_SECONDS, patience.seconds))
+            except subprocess.TimeoutExpired:
+                if patience.over(child.pid):
+                    raise
+            if work:
+                work.go_on()
+            elif threading.current_thread() is threading.main_thread():
+                work = stack.enter_context(console.working("wait", f"waiting for {name}"))
+
+
+def _feed(pipe: IO[bytes], content: bytes) -> None:
+    with suppress(BrokenPipeError), pipe:
+        pipe.write(content)
 
 
 def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:

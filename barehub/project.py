@@ -176,7 +176,7 @@ def _version(path: Path) -> str:
     """What the program at ``path`` says that it is; empty when it does not say."""
     env = process.environment({"CHECKPOINT_DISABLE": "1"})
     try:
-        said = process.run([path, "version", "-json"], env=env, timeout=20).text
+        said = process.run([path, "version", "-json"], env=env).text
         # OpenTofu prints warnings about its configuration in front of it
         return str(json.loads(said[said.index("{") :])["terraform_version"])
     except (ToolError, ValueError, KeyError, TypeError):

@@ -80,13 +80,11 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir="/dev/shm") as memory,
     ):
         place = _place(Path(folder), Path(memory))
-        undisturbed = statistics.median(_spawn_seconds(place) for _ in range(3))
-        print(f"an undisturbed spawn takes {undisturbed:.1f} s")
         extra = []
         for number in range(given.kills):
             seed = given.seed + number
             kind = kinds[number % len(kinds)]
-            extra.append(_round(place, seed, kind, undisturbed))
+            extra.append(_round(place, seed, kind))
     print(f"{len(extra)} kills, seeds {given.seed} to {given.seed + len(extra) - 1}:")
     print(
         f"extra seconds: min {min(extra):.1f}, median {statistics.median(extra):.1f}, "
@@ -128,8 +126,25 @@ def _tear_down(place: Place) -> None:
     shutil.rmtree(place.root / "instances" / "demo")
 
 
-def _round(place: Place, seed: int, kind: str, undisturbed: float) -> float:
-    """Kill one spawn and bring the hub up after it; how many seconds longer that took."""
+def _round(place: Place, seed: int, kind: str) -> float:
+    """Kill one spawn and bring the hub up after it; how many seconds longer that took than a spawn
+    that was not disturbed, before it and after it: how busy the machine is changes."""
+    before = _spawn_seconds(place)
+    seconds, moment, told = _killed_seconds(place, seed, kind, before)
+    undisturbed = (before + _spawn_seconds(place)) / 2
+    extra = seconds - undisturbed
+    print(
+        f"seed {seed}: {kind} killed after {moment:.2f} s: {extra:+.1f} s "
+        f"to {undisturbed:.1f} s, {told}",
+        flush=True,
+    )
+    return extra
+
+
+def _killed_seconds(
+    place: Place, seed: int, kind: str, undisturbed: float
+) -> tuple[float, float, str]:
+    """From the kill until a hub is up; when the kill came, and what was said, too."""
     moment = random.Random(seed).uniform(0.0, undisturbed)
     run = place.start(*SPAWN)
     time.sleep(moment)
@@ -145,15 +160,11 @@ def _round(place: Place, seed: int, kind: str, undisturbed: float) -> float:
         if time.monotonic() - killed > GIVE_UP:
             sys.exit(f"seed {seed}, {kind} killed after {moment:.2f} s: {done.stderr}")
         time.sleep(0.5)
-    extra = time.monotonic() - killed - undisturbed
+    seconds = time.monotonic() - killed
     run.wait()
     _tear_down(place)
-    print(
-        f"seed {seed}: {kind} killed after {moment:.2f} s: {extra:+.1f} s, "
-        f"{tries} spawn{'s' * (tries > 1)}{f', of which one said: {said}' if said else ''}",
-        flush=True,
-    )
-    return extra
+    told = f"{tries} spawn{'s' * (tries > 1)}{f', of which one said: {said}' if said else ''}"
+    return seconds, moment, told
 
 
 def _kill(run: subprocess.Popen[bytes], kind: str) -> None:

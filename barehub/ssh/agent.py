@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from barehub import process
+from barehub.console import console
 from barehub.errors import ToolError, VaultError
+from barehub.patience import Patience
 from barehub.ssh import relay
 from barehub.ssh.public_key import OWN_SECONDS, PublicKey, held
 
@@ -83,12 +85,16 @@ class OwnAgent(Agent):
         return {"SSH_AUTH_SOCK": str(self._at), "SSH_AGENT_PID": str(self.pid)}
 
     def _read_pid(self, fd: int) -> int:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._child.poll() is None:
-            if (text := os.pread(fd, 64, 0)).endswith(b"\n"):
-                return int(text)
-            time.sleep(0.005)
-        raise ToolError("ssh-agent does not start", "invoke doctor")
+        patience = Patience()
+        with console.working("ssh", "waiting for ssh-agent") as work:
+            while self._child.poll() is None and not patience.over():
+                if (text := os.pread(fd, 64, 0)).endswith(b"\n"):
+                    return int(text)
+                work.go_on()
+                time.sleep(0.005)
+        ended = self._child.poll() is not None
+        how = f"it ended with exit code {self._child.returncode}" if ended else patience.had
+        raise ToolError(f"ssh-agent did not start: {how}", "invoke doctor")
 
     def add(self, private_key: str) -> None:
         """Hold ``private_key`` and open the door to it.

@@ -14,8 +14,6 @@ from barehub.ssh.refusal import explain
 from barehub.terraform.module import Module, read
 from barehub.terraform.source import Source
 
-SECONDS = 120.0
-
 
 def fetch(
     tool: Tool, sources: Mapping[str, Source], scratch: Path, env: Mapping[str, str]
@@ -27,7 +25,7 @@ def fetch(
     calls = {stage: {k: v for k, v in call.items() if v} for stage, call in calls.items()}
     (folder / "main.tf.json").write_text(json.dumps({"module": calls}))
     try:
-        done = process.run([tool.path, "get", "-no-color"], env=env, cwd=folder, timeout=SECONDS)
+        done = process.run([tool.path, "get", "-no-color"], env=env, cwd=folder)
     except ToolError as error:
         return _unseen(error.problem)
     if done.code:

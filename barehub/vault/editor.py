@@ -77,5 +77,5 @@ def _is_vim(program: str) -> bool:
     found = shutil.which(program)
     if not found or not re.match(r"(g|m|n)?vi|ex|view", Path(found).resolve().name):
         return False
-    said = process.run([found, "--version"], env=process.environment(), timeout=10)
+    said = process.run([found, "--version"], env=process.environment())
     return said.text.startswith(("VIM - ", "NVIM "))

@@ -257,10 +257,10 @@ class Sops:
                 return process.run(
                     argv, env=env, input=input, cwd=folder, pass_fds=fds, timeout=SECONDS
                 )
-            except ToolError:
+            except ToolError as error:
                 if not asked:
                     raise
-                problem = f"{', '.join(asked)} did not answer within {SECONDS:.0f} s"
+                problem = f"{', '.join(asked)} did not answer: {error.problem}"
                 raise credentials.Unavailable(problem) from None
 
     def _not_for_us(self, name: str, content: bytes) -> VaultError:

@@ -6,6 +6,7 @@ import datetime
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -369,6 +370,58 @@ connection = server.accept()
 pathlib.Path("accepted").touch()
 time.sleep(600)
 """
+
+
+SLOW = """
+import http.server, json, pathlib, socket, ssl, sys, time
+settings = json.loads(sys.stdin.read())
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)
+for name in ("tls_certificate", "tls_key"):
+    pathlib.Path(name).write_text(settings[name])
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("tls_certificate", "tls_key")
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if pathlib.Path("well").exists() else 500)
+        self.end_headers()
+server = http.server.HTTPServer(("127.0.0.1", 0), Page, bind_and_activate=False)
+server.socket = context.wrap_socket(socket.socket(fileno=int(sys.argv[1])), server_side=True)
+server.serve_forever()
+"""
+
+
+def test_a_hub_that_lives_and_is_slow_is_waited_for(target: Target) -> None:
+    """Busy, and stopped for a while, as a laptop stops what it has no time for."""
+    target.stand_in(SLOW)
+    assert target.script("start").wait() == 0
+    (target.hub / "well").touch()
+    loops = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        waiting = target.script("wait", HUB_WAIT_SECONDS=600)
+        os.kill(target.pid(), signal.SIGSTOP)
+        assert waiting.stdout
+        sign = waiting.stdout.readline()
+        assert re.fullmatch(r"waiting for the hub, .*: \d+ s \(load .* cores\)\n", sign)
+        os.kill(target.pid(), signal.SIGCONT)
+        (target.hub / "go").touch()
+        out, err = waiting.communicate()
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    assert waiting.returncode == 0, err
+    assert "the hub answers on 127.0.0.1" in out
+    assert target.script("stop").wait() == 0
+
+
+def test_a_local_hub_has_ten_minutes_unless_the_recipe_says_otherwise() -> None:
+    text = (MODULES / "binderhub" / "local" / "variables.tf").read_text()
+    (block,) = re.findall(r'variable "wait_seconds" \{.*?\n\}', text, re.DOTALL)
+    assert re.search(r"default += 600\n", block)
 
 
 def test_a_silent_hub_is_stopped_at_the_deadline(target: Target) -> None:

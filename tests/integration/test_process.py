@@ -38,7 +38,7 @@ def test_a_missing_program_is_a_tool_error() -> None:
 
 
 def test_a_hanging_program_is_ended() -> None:
-    with pytest.raises(ToolError, match="sleep did not end within 0 s"):
+    with pytest.raises(ToolError, match=r"sleep did not end within \d+ s \(load"):
         process.run(["sleep", "60"], timeout=0.2)
 
 

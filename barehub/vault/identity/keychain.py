@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from barehub.console import console
+from barehub.patience import Patience
+
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
@@ -161,8 +164,12 @@ def _bounded(action: Callable[[], T]) -> tuple[T | None, str]:
 
     thread = threading.Thread(target=act, daemon=True, name="keyring")
     thread.start()
-    thread.join(PATIENCE)
+    patience = Patience(PATIENCE)
+    with console.working("keyring", "waiting for the keyring") as work:
+        while thread.is_alive() and not patience.over():
+            thread.join(min(1.0, PATIENCE))
+            work.go_on()
     if thread.is_alive():
         _silent = True
-        return None, f"it did not answer within {PATIENCE:.0f} s"
+        return None, f"it did not answer {patience.had}"
     return (answer[0] if answer else None), (trouble[0] if trouble else "")

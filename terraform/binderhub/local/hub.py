@@ -36,6 +36,12 @@ VENV = HUB / "venv"
 NEW_VENV = HUB / "venv.new"
 LOOPBACK = "127.0.0.1"
 LOG_LINES = 20
+# A single attempt to reach the hub may take so long; each later one longer, up to what is left.
+ATTEMPT_SECONDS = 10.0
+# A sign of life while the hub starts, at first and then.
+SIGN_SECONDS, SIGNS_SECONDS = 2.0, 30.0
+# A hub that answers, and not with its page, has so long to begin with it.
+UNWELL_SECONDS = 60.0
 # A hub that nobody reached this long after the wait for it was over has been given up.
 ABANDON_SECONDS = 30
 
@@ -111,6 +117,14 @@ def log_end() -> str:
     return "\n".join(["the end of hub/hub.log:", *lines[-LOG_LINES:]])
 
 
+def busy() -> str:
+    """How busy the machine is, for whoever wonders why something takes so long."""
+    try:
+        return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    except OSError:
+        return f"{os.cpu_count()} cores"
+
+
 def answers(port: int, domain: str, timeout: float) -> bool:
     """Whether the hub shows its page over verified TLS within `timeout` seconds.
 
@@ -129,16 +143,23 @@ def wait() -> None:
     """Wait until the hub answers; if it does not, stop it and show the end of its log."""
     port, domain = int(os.environ["HUB_PORT"]), os.environ["HUB_DOMAIN"]
     seconds = float(os.environ["HUB_WAIT_SECONDS"])
-    deadline = time.monotonic() + seconds
-    problem = "no answer"
+    began = time.monotonic()
+    deadline, sign = began + seconds, began + SIGN_SECONDS
+    problem, unwell = "no answer", False
     while (left := deadline - time.monotonic()) > 0:
+        passed = time.monotonic() - began
         if record.running(PROCESS) is None:
-            fail(f"the hub ended before it answered\n{log_end()}")
+            fail(f"the hub ended before it answered, after {passed:.0f} s ({busy()})\n{log_end()}")
+        if time.monotonic() > sign:
+            print(f"waiting for the hub, which is starting: {passed:.0f} s ({busy()})", flush=True)
+            sign = time.monotonic() + SIGNS_SECONDS
         try:
-            if answers(port, domain, left):
+            if answers(port, domain, min(left, max(ATTEMPT_SECONDS, passed))):
                 print(f"the hub answers on {LOOPBACK}:{port}")
                 return
             problem = "its page does not have status 200"
+            if not unwell:
+                unwell, deadline = True, min(deadline, time.monotonic() + UNWELL_SECONDS)
         except ssl.SSLCertVerificationError as error:
             record.stop(PROCESS)
             fail(f"the hub's certificate does not pass for {domain}: {error.verify_message}")
@@ -146,7 +167,8 @@ def wait() -> None:
             problem = str(error)
         time.sleep(0.2)
     record.stop(PROCESS)
-    fail(f"the hub was not ready in {seconds:g} s ({problem})\n{log_end()}")
+    passed = min(seconds, time.monotonic() - began)
+    fail(f"the hub was not ready in {passed:.3g} s ({problem}; {busy()})\n{log_end()}")
 
 
 def stop() -> None:

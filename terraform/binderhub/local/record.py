@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 TERM_SECONDS = 10.0
-KILL_SECONDS = 5.0
+KILL_SECONDS = 60.0
 
 
 def start_time(pid: int) -> str | None:

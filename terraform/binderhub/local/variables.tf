@@ -46,9 +46,9 @@ variable "binder_version" {
 }
 
 variable "wait_seconds" {
-  description = "Seconds that the hub has to answer after its start."
+  description = "Seconds that the hub has to answer after its start, as long as it lives."
   type        = number
-  default     = 60
+  default     = 600
 
   validation {
     condition     = var.wait_seconds >= 1 && var.wait_seconds <= 3600

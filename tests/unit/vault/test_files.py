@@ -41,7 +41,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     said = subprocess.run(
         [sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True
     ).stdout
-    assert "secrets/x.yaml could not be written: file too large" in said
+    assert "secrets/x.yaml cannot be written: file too large" in said
     assert "the file that was there is untouched" in said
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.yaml"]
@@ -87,5 +87,5 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
-    with pytest.raises(VaultError, match="b could not be written"):
+    with pytest.raises(VaultError, match="b cannot be written"):
         files.replace(tmp_path / "a/b", b"x", "b")

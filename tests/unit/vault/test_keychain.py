@@ -126,7 +126,7 @@ def test_a_keyring_that_waits_for_a_person_is_waited_for_once(
 ) -> None:
     monkeypatch.setattr(keychain, "PATIENCE", 0.05)
     text, note = keychain.read(Keychain(Dialog(), "dialog"))
-    assert (text, note) == ("", "it did not answer within 0 s")
+    assert text == "" and note.startswith("it did not answer within ")
     monkeypatch.setattr(keychain, "PATIENCE", 60.0)
     assert keychain.keep(Keychain(Dialog(), "dialog"), ["AGE-SECRET-KEY-1A"]) == "it did not answer"
 
