@@ -214,5 +214,5 @@ def _write(draft: Draft, values: Mapping[Argument, str]) -> None:
             recipe.unlink(missing_ok=True)
             recipe.parent.rmdir()
         raise system_errors.cannot(
-            "written", recipe, error, RecipeError, draft.project.relative(recipe)
+            "written", recipe, error, shown=draft.project.relative(recipe)
         ) from None

@@ -7,11 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from barehub.patience import Patience
+
 
 def ended(pid: int, seconds: float = 20) -> bool:
     """Whether a process ends within ``seconds``; one that only waits to be collected has."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    patience = Patience(seconds)
+    while not patience.over():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

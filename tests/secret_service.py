@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from barehub.patience import Patience
+
 PASSWORD = b"of-the-login-keyring"
 
 
@@ -63,11 +65,11 @@ class SecretService:
         from jeepney import DBus  # type: ignore[import-untyped]
         from jeepney.io.blocking import Proxy  # type: ignore[import-untyped]
 
-        deadline = time.monotonic() + 20
+        patience = Patience(20)
         with self._connection() as connection:
             bus = Proxy(DBus(), connection)
             while not bus.NameHasOwner("org.freedesktop.secrets")[0]:
-                assert time.monotonic() < deadline
+                assert not patience.over()
                 assert self._daemon.poll() is None
                 time.sleep(0.02)
 

@@ -15,6 +15,7 @@ import pytest
 
 from barehub import image
 from barehub.engine import Engine
+from barehub.patience import Patience
 from barehub.process import Interruptions
 from barehub.project import Project
 from tests import boxes
@@ -56,9 +57,9 @@ def running(cli: Cli) -> str:
 
 
 def waited_for(look: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
+    patience = Patience(seconds)
     while not (found := look()):
-        assert time.monotonic() < deadline
+        assert not patience.over()
         time.sleep(0.02)
     return found
 

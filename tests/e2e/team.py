@@ -13,6 +13,8 @@ from typing import TypeVar
 import pytest
 from postgres import Postgres
 
+from barehub.patience import Patience
+
 from . import slow_cloud
 from .conftest import Cli, Result
 
@@ -77,10 +79,10 @@ def at_work(cli: Cli, *args: str) -> subprocess.Popen[str]:
     (cli.instance("demo") / "quick").unlink()
     run = cli.start(*SPAWN, *args)
     journal = cli.instance("demo") / "journal.jsonl"
-    deadline = time.monotonic() + 200
+    patience = Patience(200)
     while not (log(cli) and "resource-done" in journal.read_text()):
         assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
+        assert not patience.over()
         time.sleep(0.02)
     return run
 

@@ -9,8 +9,9 @@ import re
 import select
 import subprocess
 import termios
-import time
 from pathlib import Path
+
+from barehub.patience import Patience
 
 from .conftest import Cli
 
@@ -45,15 +46,15 @@ class Terminal:
         return ESCAPES.sub("", self.raw)
 
     def expect(self, text: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds)
         while text not in self.text:
-            assert time.monotonic() < deadline, self.text
+            assert not patience.over(), self.text
             assert self._read() or text in self.text, self.text
 
     def watch(self, seconds: float) -> None:
         """Read whatever is printed within ``seconds``."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        patience = Patience(seconds)
+        while not patience.over():
             self._read()
 
     @property
@@ -66,9 +67,9 @@ class Terminal:
 
     def end(self, seconds: float = 90) -> int:
         """Read to the end; the exit code."""
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds)
         while self._read():
-            assert time.monotonic() < deadline, self.text
+            assert not patience.over(), self.text
         os.close(self._master)
         return self.child.wait(timeout=10)
 

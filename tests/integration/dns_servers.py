@@ -19,6 +19,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from barehub.patience import Patience
+
 START_SECONDS = 20.0
 
 
@@ -79,10 +81,10 @@ def _free() -> int:
 
 
 def _until_it_listens(running: subprocess.Popen[bytes], log: Path, *ports: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    patience = Patience(START_SECONDS)
     for port in ports:
         while True:
-            assert running.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert running.poll() is None and not patience.over(), log.read_text()
             with socket.socket() as sock:
                 if sock.connect_ex(("127.0.0.1", port)) == 0:
                     break

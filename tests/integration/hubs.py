@@ -26,6 +26,8 @@ from pathlib import Path
 
 from endpoints import GOOD, HOST, Issued, private
 
+from barehub.patience import Patience
+
 PACKAGES = ("binderhub==0.1.0", "jupyterhub==6.1.1", "jupyter-server==2.21.1", "ipykernel==7.4.0")
 PROXY = "configurable-http-proxy@5.3.0"
 LOCAL = Path(__file__).resolve().parents[2] / "terraform" / "binderhub" / "local"
@@ -220,8 +222,8 @@ def _ask(url: str, token: str = "") -> HTTPResponse:
 
 
 def _until_up(url: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    patience = Patience(SECONDS)
+    while not patience.over():
         with suppress(OSError):
             _ask(url).close()
             return

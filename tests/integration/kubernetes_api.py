@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from barehub.patience import Patience
+
 VERSION = "1.36.3"
 SECONDS = 90.0
 TOKEN = "loopback-only-token"
@@ -127,9 +129,9 @@ def api(folder: Path, kubectl: Path) -> Iterator[Path]:
         daemons = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
     try:
         ready = [str(kubectl), "--kubeconfig", str(config), "get", "--raw", "/readyz"]
-        deadline = time.monotonic() + SECONDS
+        patience = Patience(SECONDS)
         while subprocess.run(ready, capture_output=True, check=False).returncode:
-            assert time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
+            assert not patience.over(), (folder / "log").read_text()[-2000:]
             time.sleep(0.5)
         yield config
     finally:

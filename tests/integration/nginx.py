@@ -13,6 +13,8 @@ from pathlib import Path
 
 from endpoints import GOOD, Issued, private
 
+from barehub.patience import Patience
+
 START_SECONDS = 20.0
 
 CONF = """
@@ -71,11 +73,11 @@ def nginx(folder: Path, servers: str, *ports: int) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + START_SECONDS
+        patience = Patience(START_SECONDS)
         for port in ports:
             while not _listens(port):
                 assert running.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
+                assert not patience.over(), log.read_text()
                 time.sleep(0.02)
         assert running.poll() is None, log.read_text()  # another one may have taken the port
         yield

@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from barehub.patience import Patience
+
 PASSWORD = "CANARY-postgres-password"
 
 
@@ -52,10 +54,10 @@ class Postgres:
         argv = self._argv("postgres", "-D", str(self.data), *where, "-k", str(self.folder), "-F")
         with (self.folder / "log").open("ab") as log:
             self._child = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/")
-        deadline = time.monotonic() + 30
+        patience = Patience(30)
         while self._run("pg_isready", "-q", *where, ok=(0, 1, 2)):
             assert self._child.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline
+            assert not patience.over()
             time.sleep(0.05)
 
     def kill(self) -> None:

@@ -29,6 +29,8 @@ from typing import Any
 
 from mirrors import Mirror, chart, tar
 
+from barehub.patience import Patience
+
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
 
@@ -268,8 +270,8 @@ def agent(key: Path, folder: Path) -> Iterator[dict[str, str]]:
     place = folder / "agent.sock"
     daemon = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
-        while not place.exists() and time.monotonic() < deadline:
+        patience = Patience(10)
+        while not place.exists() and not patience.over():
             time.sleep(0.02)
         environment = {"SSH_AUTH_SOCK": str(place)}
         subprocess.run(
@@ -306,8 +308,8 @@ def _free_port(addresses: list[str]) -> int:
 
 
 def _until_listening(address: str, port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    patience = Patience(20)
+    while not patience.over():
         try:
             socket.create_connection((address, port), timeout=1).close()
         except OSError:

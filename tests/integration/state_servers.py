@@ -26,6 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 from kubernetes_api import CACHE, GO, TOKEN, api
 from mirrors import real_tools
 
+from barehub.patience import Patience
+
 GATEWAY = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 USER, PASSWORD = "state-user", "CANARY-state-server-password"
 BUCKET = "states"
@@ -209,10 +211,10 @@ def kubernetes(folder: Path) -> Iterator[Place]:
 
 
 def _await(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + SECONDS
+    patience = Patience(SECONDS)
     while True:
         assert server.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
+        assert not patience.over(), log.read_text()
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:

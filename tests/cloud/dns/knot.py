@@ -20,6 +20,8 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 
+from barehub.patience import Patience
+
 START_SECONDS = 20.0
 SECRET = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
 KEYS = dns.tsigkeyring.from_text({"tests.": SECRET})
@@ -103,10 +105,10 @@ def knot(folder: Path, zone: str) -> Iterator[Knot]:
         )
     server = Knot(zone, port)
     try:
-        deadline = time.monotonic() + START_SECONDS
+        patience = Patience(START_SECONDS)
         while not _answers(server):
             assert running.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert not patience.over(), log.read_text()
             time.sleep(0.02)
         yield server
     finally:

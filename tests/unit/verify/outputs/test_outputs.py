@@ -27,10 +27,10 @@ def test_the_new_one_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    for path in (folder, tmp_path / "missing" / "page.html"):
+    for path, there in ((folder, folder), (tmp_path / "missing" / "page.html", tmp_path)):
         with pytest.raises(UsageError, match=r"cannot be written: .+") as caught:
             files.write(path, "text")
-        assert caught.value.hints == (f"ls -ld {path.parent}",)
+        assert caught.value.hints == (f"ls -ld {there}",)
     assert os.listdir(tmp_path) == ["folder"]
 
 
