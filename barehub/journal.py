@@ -56,8 +56,7 @@ class Journal:
         if "creates" in facts:
             facts["creates"] = [self.written(address) for address in facts["creates"]]
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
-        with system_errors.attempt("written", self.path, BarehubError):
-            append(self.path, line, self._open)
+        self._append(line)
 
     def resource(self, kind: str, address: str, action: str, id: str) -> None:
         """Append what Terraform's events tell of a resource; not that a data source was read."""
@@ -75,6 +74,10 @@ class Journal:
         if hidden == address or any(event.get("address") == address for event in self.events()):
             return address
         return hidden
+
+    def _append(self, line: str) -> None:
+        with system_errors.attempt("written", self.path, BarehubError):
+            append(self.path, line, self._open)
 
     def _open(self, flags: int) -> int:
         """Open the journal, which may be anything: git and other people bring it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def test_a_line_is_appended_whole_or_not(tmp_path: Path) -> None:
     from barehub.appending import append
 
     path = tmp_path / "lines"
-    append(path, "one\n", 0o600)
+    append(path, "one\n", functools.partial(os.open, path))
     path.write_text(path.read_text() + "torn")
-    append(path, "two\n", 0o600)
+    append(path, "two\n", functools.partial(os.open, path))
     assert path.read_text() == "one\ntorn\ntwo\n"
     with pytest.raises(OSError, match="No space"):
-        append(Path("/dev/full"), "three\n", 0o600)
+        append(Path("/dev/full"), "three\n", functools.partial(os.open, "/dev/full"))
