@@ -86,10 +86,10 @@ def _listen(argv: Sequence[str], *, env: Mapping[str, str]) -> int:
                         reading.remove(stream)
                 if child.poll() is not None and not ready:
                     break
-            for one in shown.values():
-                one.end()
             return 0 if reading and child.poll() is None else child.wait()
         finally:
+            for one in shown.values():
+                one.end()
             child.stdin.close()
             _end(child)
             child.stdout.close()

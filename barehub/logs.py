@@ -8,12 +8,14 @@ import time
 from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
-from barehub import login, machines, process
+from barehub import login, machines, preparation, process
 from barehub.console import console
 from barehub.errors import BarehubError, Interrupted, UsageError
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
+from barehub.streams import Foreign
 from barehub.vault.store import Vault
 
 POLL_SECONDS = 0.2
@@ -60,7 +62,13 @@ class Wish:
     follow: bool
 
 
-def show(project: Project, instance: Instance, wish: Wish, interruptions: Interruptions) -> int:
+def show(
+    project: Project,
+    instance: Instance,
+    wish: Wish,
+    interruptions: Interruptions,
+    vault: AbstractContextManager[Vault],
+) -> int:
     """Print the log on stdout, without the vault's values; the exit code of what read it.
 
     :raises UsageError: the wish means nothing, or there is no log.
@@ -70,6 +78,7 @@ def show(project: Project, instance: Instance, wish: Wish, interruptions: Interr
         raise UsageError(f"--lines {wish.lines} is no number of lines", "--lines 100")
     if not DEPLOYMENT.fullmatch(wish.of):
         raise UsageError(f"--of {wish.of!r} cannot be a deployment's name", "--of hub")
+    _hide(vault, instance)
     if machines.runs_here(instance):
         with process.ending_with_the_terminal():
             _print(project, instance, wish, interruptions)
@@ -82,12 +91,14 @@ def show(project: Project, instance: Instance, wish: Wish, interruptions: Interr
     return login.log_in(project, instance, master, words, interruptions, listening=True)
 
 
-def hide(opened: AbstractContextManager[Vault], name: str) -> None:
+def _hide(opened: AbstractContextManager[Vault], instance: Instance) -> None:
     """Hide the values of an instance's vault in all output; warn if it cannot be read."""
+    endpoint = str((instance.journal.last("endpoint") or {}).get("url", ""))
     try:
         with opened as vault:
             if vault.exists:
-                console.hide(vault.read(name).private())
+                domain = endpoint.partition("://")[2].partition(":")[0]
+                preparation.hide(vault.read(instance.name), instance.name, domain)
     except Interrupted:
         raise
     except BarehubError as error:
@@ -102,6 +113,13 @@ def _print(project: Project, instance: Instance, wish: Wish, interruptions: Inte
             f"{project.relative(path)} is not there", f"invoke spawn --name {instance.name}"
         )
     shown = console.foreign()
+    try:
+        _pass_on(path, shown, wish, interruptions)
+    finally:
+        shown.end()
+
+
+def _pass_on(path: Path, shown: Foreign, wish: Wish, interruptions: Interruptions) -> None:
     with path.open("rb") as log:
         for line in deque(log, int(wish.lines)):
             shown.feed(line)
@@ -116,6 +134,5 @@ def _print(project: Project, instance: Instance, wish: Wish, interruptions: Inte
                     shown.feed(chunk)
                 at = log.tell()
         except FileNotFoundError:  # the hub was torn down
-            break
+            return
         time.sleep(POLL_SECONDS)
-    shown.end()

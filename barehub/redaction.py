@@ -43,7 +43,8 @@ SKELETON = 3
 """Bytes that must be left of a reduced form: ``pa'ss`` has four."""
 
 WRAPPED = 10
-"""Bytes of a reduced form that is also found when a line ends within a word of it."""
+"""Bytes of a reduced form that is also found when a line ends within a word of it, or its blanks
+are left out."""
 
 CHUNK = 32 * 1024
 """Characters of a whole text that are looked at at once: what a processor has at hand."""
@@ -237,7 +238,7 @@ class _Known:
         forms = self._by_reduced[pattern]
         if edge := max(form.edge for form in forms):
             found.widen(edge)
-        if len(pattern) < SHORTEST and all(len(found.text) < len(form.text) for form in forms):
+        if len(pattern) < WRAPPED and all(len(found.text) < len(form.text) for form in forms):
             return False
         return not blanks or self._allowed(pattern, blanks)
 

@@ -95,8 +95,7 @@ def logs(
 
     instance = project().existing(name or only("logs"))
     wanted = logs.Wish(of, lines, follow)
-    logs.hide(vault(), instance.name)
-    if code := logs.show(project(), instance, wanted, interruptions()):
+    if code := logs.show(project(), instance, wanted, interruptions(), vault()):
         raise Exit(code=code)
 
 

@@ -257,6 +257,7 @@ def test_a_line_is_shown_although_it_ends_as_a_value_begins() -> None:
         ("1234567890ab", "12 34 56 78 90 ab"),
         ("pa'ss1", "pass1"),
         ("hunter2", "hunter  2"),
+        ("user name", "username"),
     ],
 )
 def test_other_words_of_the_same_letters_are_shown(value: str, text: str) -> None:
