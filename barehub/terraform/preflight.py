@@ -190,7 +190,7 @@ class _Look:
     def _outputs(self) -> Iterator[Finding]:
         """References to what no module gives."""
         told = set()
-        for text in texts(self.recipe.content):
+        for text in texts(_without_addresses(self.recipe.content)):
             inserted = " ".join(INSERTED.findall(text))
             for call, output in _REFERENCE.findall(inserted):
                 if (call, output) in told:
@@ -259,3 +259,13 @@ def _is_secret(name: str, variable: Block) -> bool:
 def _plain(module: Module, name: str, value: Any) -> bool:
     """Whether a placeholder may as well be replaced in the recipe: it does not say "<vault>"."""
     return "vault" not in str(value) and not _is_secret(name, module.variables[name])
+
+
+def _without_addresses(content: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's blocks without what is an address in them, not a value.
+
+    Source: https://developer.hashicorp.com/terraform/language/block/moved, and import, removed
+    """
+    kept = {kind: blocks for kind, blocks in content.items() if kind not in ("moved", "removed")}
+    imports = [{k: v for k, v in one.items() if k != "to"} for one in kept.pop("import", [])]
+    return {**kept, "import": imports}
