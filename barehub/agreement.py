@@ -26,7 +26,7 @@ from barehub.terraform.events import Progress
 
 def describe(run: Run, terraform: Terraform, path: Path, plan: Progress) -> Shown:
     """A saved plan in words; what the guard refuses is marked."""
-    told = {"update", "replace", "delete"} & set(plan.planned.values())
+    told = {"update", "replace", "delete", "forget", "move"} & set(plan.planned.values())
     document = terraform.explain(path) if told else None
     changes = read(plan.planned, document, _changed(run))
     never_whole = plan.tainted & run.instance.journal.ledger().never_whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from barehub import moves, reconcile
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import TerraformError, UsageError
@@ -12,7 +13,9 @@ from barehub.pipeline import PREPARATION
 from barehub.preparation import make_vault, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Project
+from barehub.reconcile import kind_of
 from barehub.run import Run, Terms
+from barehub.terraform.state import Object
 
 WITH_VARIABLES = ("apply", "console", "destroy", "import", "plan", "refresh")
 WITH_STATE = (*WITH_VARIABLES, "output", "taint", "untaint")
@@ -44,14 +47,13 @@ def terraform(
             if step is not make_vault:
                 interruptions.check()
                 step(run)
-        before = set(run.state.resources())
+        reconcile.catch_up(run)
+        before = run.state.objects()
+        _see_import(args, before)
         code, said = terraform_of(run).by_hand(_completed(run, args))
-        after = set(run.state.resources())
-        for address in sorted(after - before):
-            instance.journal.add("resource-imported", address=address, by="hand")
-        for address in sorted(before - after):
-            instance.journal.add("resource-forgotten", address=address, by="hand")
-    if said := COLORS.sub("", said).strip("\n"):
+        said = COLORS.sub("", said)
+        _note(run, before, args, said)
+    if said := said.strip("\n"):
         console.out(said)
     if code != 0:
         raise TerraformError(f"terraform {args[0]} ended with exit code {code}")
@@ -61,6 +63,51 @@ def unasked(args: Sequence[str]) -> str:
     """The command, where it may change resources or the state; empty where it only looks."""
     words = " ".join(args[: 2 if args[:1] == ["state"] else 1])
     return "" if words in LOOKING else words
+
+
+def _see_import(args: Sequence[str], objects: Sequence[Object]) -> None:
+    """:raises UsageError: the state has what is to be imported at another address."""
+    if args[0] == "import" and len(args) > 2:
+        moves.see_imports({args[-2]: args[-1]}, objects)
+
+
+def _note(run: Run, before: Sequence[Object], args: Sequence[str], said: str) -> None:
+    """Write into the journal what came into the state, left it, or has another address now.
+
+    What left it without being destroyed, by Terraform's own words, is released, unless a refresh
+    has not found it any more.
+    """
+    journal, after = run.instance.journal, run.state.objects()
+    old, new = ({o.address: o.id for o in objects if not o.aside} for objects in (before, after))
+    moved = _moved(old, new)
+    gone = [a for a in sorted(old) if a not in moved and new.get(a) != old[a]]
+    come = [a for a in sorted(new) if a not in moved.values() and old.get(a) != new[a]]
+    if moved:
+        journal.add("moved", moves=moved)
+    for address in gone:
+        if f"{address}: Destruction complete" in said:
+            journal.resource("start", address, "delete", old[address])
+            journal.resource("done", address, "delete", "")
+        elif args[0] == "refresh" or "-refresh-only" in args:
+            journal.add("resource-forgotten", address=address, by="hand")
+        else:
+            journal.resource("done", address, "forget", old[address])
+    for address in come:
+        journal.add("resource-imported", address=address, id=new[address], by="hand")
+    reconcile.catch_up(run)
+    pairs = reconcile.released(journal, after)
+    reconcile.tell(run.instance.name, [pair for pair in pairs if pair[0] in gone])
+
+
+def _moved(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
+    """Old address to new one of what has the same type and id at another address."""
+    moved: dict[str, str] = {}
+    for address in sorted(old.keys() - new.keys()):
+        free = sorted(new.keys() - old.keys() - {*moved.values()})
+        same = (a for a in free if new[a] == old[address] and kind_of(a) == kind_of(address))
+        if to := next(same, ""):
+            moved[address] = to
+    return moved
 
 
 def _see(name: str, args: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ WORDS = {
     "resource-failed": "failed",
     "resource-imported": "imported",
     "resource-forgotten": "forgotten",
+    "moved": "addresses changed",
     "stage": "stage begins",
     "stage-done": "stage done",
     "cut-off": "was cut off",
@@ -71,4 +72,6 @@ def _word(event: Event) -> str:
 def _about(event: Event) -> str:
     if event["event"] in ("revised", "put-back"):
         return "{argument} = {now}, which was {was}".format_map(defaultdict(lambda: "?", event))
+    if event["event"] == "moved":
+        return ", ".join(f"{old} to {new}" for old, new in event["moves"].items())
     return "  ".join(str(event[name]) for name in ABOUT if event.get(name))

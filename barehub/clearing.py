@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from barehub import clouds, turn
+from barehub import clouds, reconcile, turn
 from barehub.cloud import cloudflare, openstack, search
 from barehub.cloud.attended import attended
 from barehub.cloud.search import CLOUDFLARE, OPENSTACK, Found
 from barehub.cloud.things import Thing, Traces, beside, resource_id
 from barehub.console import console
 from barehub.errors import LeftoverError, UsageError
+from barehub.leftovers import Leftover
 from barehub.preparation import hide
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
@@ -31,7 +32,10 @@ class Search:
     asked: list[str]
     secrets: Secrets
     kept: frozenset[tuple[str, str]]
-    """Kind and id of what its state still has: no leftover."""
+    """Kind and id of what its state still has, or what was released: nothing to remove."""
+
+    released: list[Leftover]
+    """What was taken out of the state on purpose, and is still there."""
 
     interruptions: Interruptions
 
@@ -68,21 +72,26 @@ def clear(
         raise UsageError("--delete needs --name", "invoke leftovers   # says what there is")
     named = [project.instance(name)] if name else [i for i in project.instances() if not i.living]
     found: dict[str, Found] = {}
+    released: dict[str, list[Leftover]] = {}
     for instance in named:
         with _held(instance, interruptions, no_wait):
             searched = _search(project, vault, instance, interruptions)
-            if not searched.asked and not name:
+            if not (searched.asked or searched.released or name):
                 continue
+            released[instance.name] = searched.released
             found[instance.name] = searched.find()
             if delete:
                 found[instance.name] = _remove(searched, found[instance.name], agreed)
             _close(searched, found[instance.name])
-    _tell(found, as_json)
+    _tell(found, released, as_json)
     left = [name for name, seen in found.items() if clouds.leftovers(seen, name)]
-    if left:
+    kept = [one for each in released.values() for one in each]
+    if left or kept:
         deleting = {n: " --delete" if found[n].own else "" for n in left}
         raise LeftoverError(
-            _problem(found), *(f"invoke leftovers --name {n}{how}" for n, how in deleting.items())
+            "; ".join([*filter(None, [_problem(found)]), *(one.what for one in kept)]),
+            *(f"invoke leftovers --name {n}{how}" for n, how in deleting.items()),
+            *(one.remove for one in kept),
         )
     console.step("leftovers", f"nothing of {', '.join(found)}" if found else "nothing to look for")
 
@@ -120,15 +129,20 @@ def _search(
                 "invoke vault.set environment.OS_AUTH_URL",
             )
     traces = clouds.traces(project, instance, wanted)
-    return Search(instance, traces, asked, secrets, _kept(vault, instance), interruptions)
+    made = _made(vault, instance)
+    objects = [state.Object(address, id) for address, id in made.items()]
+    released = reconcile.released(instance.journal, objects)
+    kept = frozenset(found for pair in [*made.items(), *released] if (found := resource_id(*pair)))
+    told = reconcile.still_there(instance.name, released)
+    return Search(instance, traces, asked, secrets, kept, told, interruptions)
 
 
-def _kept(vault: Vault, instance: Instance) -> frozenset[tuple[str, str]]:
+def _made(vault: Vault, instance: Instance) -> dict[str, str]:
+    """Address to id of what the instance has by its state, or where that is in a backend by its
+    journal."""
     if instance.sealed_state.exists():
-        made = state.made(vault.unseal(instance.sealed_state))
-    else:
-        made = instance.journal.ledger().made if instance.backend else {}
-    return frozenset(found for pair in made.items() if (found := resource_id(*pair)))
+        return state.made(vault.unseal(instance.sealed_state))
+    return instance.journal.ledger().made if instance.backend else {}
 
 
 def _remove(searched: Search, found: Found, agreed: bool) -> Found:
@@ -174,17 +188,18 @@ def _close(searched: Search, found: Found) -> None:
         instance.journal.add("gone")
 
 
-def _tell(found: dict[str, Found], as_json: bool) -> None:
+def _tell(found: dict[str, Found], released: dict[str, list[Leftover]], as_json: bool) -> None:
     if as_json:
-        console.out(json.dumps([_document(name, seen) for name, seen in found.items()], indent=2))
+        rows = [_document(name, seen, released[name]) for name, seen in found.items()]
+        console.out(json.dumps(rows, indent=2))
         return
-    rows = [
+    table = [
         (name, thing.kind, thing.name or "-", thing.address or "-", thing.command)
         for name, seen in found.items()
         for thing in seen.own
     ]
-    if rows:
-        console.table(("INSTANCE", "KIND", "NAME", "ADDRESS", "REMOVED BY"), rows)
+    if table:
+        console.table(("INSTANCE", "KIND", "NAME", "ADDRESS", "REMOVED BY"), table)
     for seen in found.values():
         for thing, other in seen.doubtful.items():
             console.warn(f"not touched: {thing}, by its name of an instance {other!r}")
@@ -194,11 +209,12 @@ def _tell(found: dict[str, Found], as_json: bool) -> None:
             console.warn(f"could not be looked at: {what}")
 
 
-def _document(name: str, seen: Found) -> dict[str, Any]:
+def _document(name: str, seen: Found, released: list[Leftover]) -> dict[str, Any]:
     return {
         "instance": name,
         "left": [thing.document() for thing in seen.own],
         "doubtful": [{**t.document(), "of": other} for t, other in seen.doubtful.items()],
+        "released": [{"what": one.what, "remove": one.remove} for one in released],
         "left_alone": sorted(seen.others),
         "unseen": seen.unseen,
     }

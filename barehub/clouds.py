@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from barehub import reconcile
 from barehub.cloud import ahead, openstack, plan, search
 from barehub.cloud.attended import attended
 from barehub.cloud.plan import Plan
 from barehub.cloud.search import CLOUDFLARE, OPENSTACK, Found
-from barehub.cloud.things import Traces, resource_id
+from barehub.cloud.things import Traces, beside, resource_id
 from barehub.errors import BarehubError
 from barehub.finding import Finding
 from barehub.leftovers import Leftover
@@ -54,7 +55,15 @@ def look(run: Run) -> Found:
     known = traces(run.project, run.instance, wanted)
     asked = used(run.instance, wanted)
     env = environment(run.secrets)
-    return attended("clouds", run.interruptions, lambda now: search.find(env, known, asked, now))
+    found = attended("clouds", run.interruptions, lambda now: search.find(env, known, asked, now))
+    found.own = beside(found.own, released(run.instance))
+    return found
+
+
+def released(instance: Instance) -> frozenset[tuple[str, str]]:
+    """Kind and id of what was let stay there on purpose: no leftover, and nothing to remove."""
+    pairs = reconcile.released(instance.journal, ())
+    return frozenset(found for pair in pairs if (found := resource_id(*pair)))
 
 
 def faults(run: Run) -> list[str]:

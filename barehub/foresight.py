@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barehub import agreement, destruction, edits, recovery
+from barehub import agreement, destruction, edits, moves, reconcile, recovery
 from barehub import run as runs
 from barehub.console import console
 from barehub.errors import RecipeError
@@ -51,6 +51,8 @@ def _changes(run: Run) -> Shown:
             run.interruptions.check()
             step(run)
     recovery.tell(recovery.account(run))
+    reconcile.warn_of_doubles(name, run.state.objects())
+    reconcile.tell(name, reconcile.released(run.instance.journal, run.state.objects()))
     terraform = terraform_of(run)
     forecast = terraform.forecast()
     if forecast is None:
@@ -59,6 +61,7 @@ def _changes(run: Run) -> Shown:
             "stages are made",
             f"invoke spawn --name {name}   shows each stage before it is applied",
         )
+    moves.see_imports(forecast[1].imports, run.state.objects())
     return agreement.describe(run, terraform, *forecast)
 
 

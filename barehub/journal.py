@@ -55,6 +55,8 @@ class Journal:
             facts["address"] = self.written(facts["address"])
         if "creates" in facts:
             facts["creates"] = [self.written(address) for address in facts["creates"]]
+        if "moves" in facts:
+            facts["moves"] = {self.written(a): self.written(b) for a, b in facts["moves"].items()}
         line = json.dumps({"at": round(time.time(), 3), "event": event, **facts}) + "\n"
         self._append(line)
 

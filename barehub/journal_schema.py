@@ -82,7 +82,7 @@ KINDS: Mapping[str, Mapping[str, Check]] = {
     "scale": _COMMAND,
     "failed": {"command?": _text, "problem?": _text},
     "cut-off": {"command?": _text, "stage?": _text_or_null},
-    "stage": {"stage": _text, "creates?": _texts},
+    "stage": {"stage": _text, "creates?": _texts, "moves?": _texts_by_name},
     "stage-done": {"stage": _text},
     "arguments": {"stage": _text, "fingerprints": _texts_by_name},
     "resource-start": _RESOURCE,
@@ -90,6 +90,7 @@ KINDS: Mapping[str, Mapping[str, Check]] = {
     "resource-failed": _RESOURCE,
     "resource-imported": _RESOURCE,
     "resource-forgotten": _RESOURCE,
+    "moved": {"moves": _texts_by_name},
     "recovered": {"address": _name, "how?": _text},
     "endpoint": {
         "url": _url,

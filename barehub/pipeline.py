@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-from barehub import clouds, creation, destruction, edits, leftovers
+from barehub import clouds, creation, destruction, edits, leftovers, reconcile
 from barehub import run as runs
 from barehub.cloud.search import Found
 from barehub.console import console
@@ -211,6 +211,7 @@ def prove_gone(instance: Instance, seen: Found) -> None:
             *([whole] if seen.own else []),
             *dict.fromkeys(item.remove for item in left),
         )
+    reconcile.tell(instance.name, reconcile.released(instance.journal, ()))
     instance.journal.add("gone")
     looked = "".join(f", nothing in {cloud}" for cloud in seen.asked)
     kept = ", ".join(sorted(path.name for path in instance.folder.iterdir()))

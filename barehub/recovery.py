@@ -20,19 +20,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from barehub import clouds, edits
+from barehub import clouds, edits, reconcile
 from barehub import run as runs
 from barehub.cloud.begun import Begun, certain, import_id, sighted
 from barehub.cloud.things import Thing
 from barehub.console import console
 from barehub.errors import BarehubError, LeftoverError, TerraformError, UsageError
+from barehub.ledger import Ledger
 from barehub.plan.address import parse
 from barehub.preparation import SEEING, open_state, terraform_of
 from barehub.process import Interruptions
 from barehub.project import Instance, Project
+from barehub.reconcile import kind_of
 from barehub.run import Run, Terms
 
 STATE_ONLY = re.compile(r"(terraform_data|null_resource|(random|time|tls|local|template)_\w+)")
@@ -98,17 +100,44 @@ class Account:
 
 def account(run: Run) -> Account:
     """Hold the journal against the state."""
-    ledger = run.instance.journal.ledger()
+    ledger = reconcile.ledger_of(run)
     made, begun, ids = ledger.made, ledger.begun, run.state.ids()
     ids |= {run.instance.journal.written(a): id for a, id in ids.items()}  # without secret keys
-    gone = [a for a, id in ledger.destroyed.items() if a in ids and ids[a] == id]
+    gone = [a for a, id in ids.items() if _is_gone(ledger, a, id, ids.values())]
     known = ids.keys() - set(gone)
+    aside = {(kind_of(o.address), o.id) for o in run.state.objects() if o.aside}
+    known |= {a for a, id in made.items() if id and (kind_of(a), id) in aside}
     unknown = {a: id for a, id in made.items() if a not in known and id}
     lost = [a for a in dict.fromkeys([*made, *begun]) if a not in known and a not in unknown]
     unheard = [a for a in ledger.intended if a not in known]
     failed = [a for a in [*ledger.failed, *unheard] if a not in known and not _in_state_only(a)]
-    half_made = [a for a in begun if a in known]
+    replaced = [a for a in begun if a in known and _is_old(run, ledger, a)]
+    lost += replaced
+    half_made = [a for a in begun if a in known and a not in replaced]
     return Account(half_made, unknown, lost, gone, failed, [*filter(_in_state_only, unheard)])
+
+
+def _is_old(run: Run, ledger: Ledger, address: str) -> bool:
+    """Whether the state has at ``address`` what a begun creation was to replace, and that is in a
+    cloud: the new one was to be made first, and may be there beside it."""
+    if address not in ledger.made or _in_state_only(address):
+        return False
+    id, objects = ledger.made[address], run.state.objects()
+    if any(one.address == address and one.aside for one in objects):
+        return False
+    return any(one.address == address and id in ("", one.id) for one in objects)
+
+
+def _is_gone(ledger: Ledger, address: str, id: str, ids: Collection[str]) -> bool:
+    """Whether the state, whose ``ids`` are given, is older than the journal at ``address``: what it
+    has there was destroyed, or something else was made there since.
+
+    An id that no event tells is none of an older state: a newer provider may word ids otherwise.
+    """
+    if address in ledger.destroyed:
+        return ledger.destroyed[address] == id
+    newest = ledger.made.get(address, "")
+    return bool(newest) and newest != id and id in ledger.seen and newest not in ids
 
 
 def look_up(run: Run, found: Account) -> Account:
@@ -124,15 +153,17 @@ def look_up(run: Run, found: Account) -> Account:
     seen = clouds.look(run)
     for what in seen.unseen:
         console.warn(f"could not be looked at: {what}")
-    known = {*run.state.ids().values(), *run.instance.journal.ledger().made.values()}
+    known = {one.id for one in run.state.objects()}
+    known |= {*run.instance.journal.ledger().made.values()}
     things = [thing for thing in (*seen.own, *seen.adrift) if thing.id not in known]
     may_be = sighted(begun, things)
     if seen.unseen:
         return replace(found, may_be={address: one for address, one in may_be.items() if one})
     looked_for = [one for one in begun if one.kind]
+    free = [one for one in looked_for if one.address not in run.state.ids()]
     return replace(
         found,
-        there=certain(looked_for, may_be),
+        there=certain(free, may_be),
         may_be={one.address: may_be[one.address] for one in looked_for},
     )
 
@@ -201,6 +232,8 @@ def recover(run: Run) -> None:
     :raises UsageError: nobody could be asked, or said no.
     :raises LeftoverError: something may be in a cloud that only a person can find.
     """
+    reconcile.catch_up(run)
+    reconcile.warn_of_doubles(run.instance.name, run.state.objects())
     found = look_up(run, account(run))
     tell(found)
     if found.in_a_cloud:
@@ -218,7 +251,7 @@ def settle(run: Run, found: Account) -> None:
 
     :raises TerraformError: something could not be imported.
     """
-    run.state.drop(found.gone)
+    drop(run, found.gone)
     ids = {address: import_id(thing) for address, thing in found.there.items()}
     for address, id in (found.unknown | ids).items():
         try:
@@ -234,6 +267,15 @@ def settle(run: Run, found: Account) -> None:
     run.state.taint([*found.half_made, *found.there])
 
 
+def drop(run: Run, addresses: Sequence[str]) -> None:
+    """Take what an older state still has out of it; what was not destroyed is named from now on."""
+    ids, ledger = run.state.ids(), run.instance.journal.ledger()
+    for address in addresses:
+        if ids[address] not in {*ledger.destroyed_ids, ledger.destroyed.get(address)}:
+            run.instance.journal.resource("done", address, "forget", ids[address])
+    run.state.drop(addresses)
+
+
 def unfound(run: Run, found: Account) -> BarehubError:
     """The error for what may be in a cloud; its hints are the ways on, as far as anybody looked."""
     name, hints = run.instance.name, []
@@ -242,7 +284,13 @@ def unfound(run: Run, found: Account) -> BarehubError:
     for address in found.in_a_cloud:
         take_in = f"invoke terraform --name {name}{recovering} -- import '{address}'"
         forget = f"invoke forget --name {name} --address '{address}'"
-        if seen := found.may_be.get(address):
+        if address in run.state.resources():  # the new one of a replacement; the old one stands
+            known = found.may_be.get(address, ())
+            hints += [
+                f"{one.command}   if {one} is the one that was to replace it" for one in known
+            ]
+            hints.append(f"{forget}   once no new one is there beside the old one")
+        elif seen := found.may_be.get(address):
             hints += [f"{take_in} {import_id(one)}   if it is the {one}" for one in seen]
             hints.append(f"{forget}   if it is none of them")
         elif address in found.may_be:
@@ -282,13 +330,17 @@ def forget(
             step(run)
         found = account(run)
         missed = [*found.begun, *found.unknown, *found.failed]
-        if address not in missed:
+        released = [at for at, _ in reconcile.released(instance.journal, run.state.objects())]
+        if address in released and address not in missed:
+            instance.journal.resource("forgotten", address, "forget", "")
+        elif address in missed:
+            instance.journal.add("resource-forgotten", address=address)
+        else:
             where = "the state has it" if address in run.state.resources() else "nothing misses it"
             told = (
-                f"what is missed: {', '.join(missed)}"
-                if missed
+                f"what is missed: {', '.join([*missed, *released])}"
+                if missed or released
                 else f"invoke history --name {name}"
             )
             raise UsageError(f"{address} cannot be forgotten: {where}", told)
-        instance.journal.add("resource-forgotten", address=address)
     console.step("forget", address)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from barehub import agreement, clouds, destruction, machines, recovery
+from barehub import agreement, clouds, destruction, machines, moves, reconcile, recovery
 from barehub.cloud.search import Found
 from barehub.console import console
 from barehub.endpoint import target_of
@@ -44,8 +44,16 @@ def apply_stages(run: Run) -> None:
             console.step("terraform", "nothing to change")
             _converged(run, whole)
             return
+        moves.see_imports(plan.imports, run.state.objects())
         agreement.agree(run, plan, agreement.describe(run, terraform, path, plan))
         run.shown = dict(plan.planned)
+        if plan.moves:
+            moves.carry_out(run, terraform, plan.moves)
+            path, whole = terraform.plan("plan")
+            plan = agreement.from_stage(whole, first)
+            if plan.empty:
+                _converged(run, whole)
+                return
         stages = tuple(stage for stage in stages if plan.touching(stage))
         _tell_where(run, stages)
     run.changed = True
@@ -54,6 +62,8 @@ def apply_stages(run: Run) -> None:
         _converged(run, terraform.plan("check")[1])
         return
     for stage in stages:
+        if forecast is None and run.state.resources():  # more is known after each stage
+            moves.carry_out(run, terraform)
         if stage != STAGES[-1]:
             _apply(run, terraform, stage, target=f"module.{stage}")
     _converged(run, _apply_rest(run, terraform, stages))
@@ -138,18 +148,24 @@ def _apply_plan(
         agreement.hold(run, stage, plan)
     started = time.monotonic()
     # before Terraform begins: when the power goes, what it told of in the last moment is lost
-    creates = plan.creating()
-    run.instance.journal.add("stage", stage=stage, **({"creates": creates} if creates else {}))
+    facts = {"creates": plan.creating(), "moves": plan.moves}
+    releases = moves.releases(terraform, path, plan)
+    run.instance.journal.add("stage", stage=stage, **{k: v for k, v in facts.items() if v})
+    for address, id in releases:
+        run.instance.journal.resource("start", address, "forget", id)
     try:
         done = terraform.apply(stage, path)
     except BaseException as error:
         console.failed(stage, "stopped", time.monotonic() - started)
         with suppress(BarehubError):  # what failed first is what is told
+            reconcile.catch_up(run)
             machines.record(run)  # they are most wanted now
         if isinstance(error, TerraformError):
             with suppress(BarehubError):  # what failed first is what is told
                 error.add(*clouds.faults(run))
         raise
+    reconcile.catch_up(run)
+    reconcile.tell(run.instance.name, reconcile.outside(releases, run.state.objects()))
     run.instance.journal.add("stage-done", stage=stage)
     machines.record(run)
     if done.changes:
@@ -227,10 +243,13 @@ def destroy(run: Run, found: Account) -> None:
 
     :param found: what a crash left, to be settled first
     """
+    reconcile.catch_up(run)
     destruction.settle(run, found)
     recovery.tell_of_traces(found)
     clouds.note_addresses(run)
     terraform = terraform_of(run)
+    if moves.pending_in(run.shown or (), run.state):
+        moves.carry_out(run, terraform)
     for stage in reversed(STAGES):
         if any(address.startswith(f"module.{stage}.") for address in run.state.resources()):
             _destroy(run, terraform, stage, f"module.{stage}", held=True)

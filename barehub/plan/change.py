@@ -7,7 +7,7 @@ but names leaves this package: addresses, attributes, arguments.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from barehub.plan import causes, guard
@@ -33,6 +33,11 @@ class Change:
     arguments: tuple[str, ...] = ()
     tainted: bool = False
     role: str = ""
+    previous: str = ""
+    """Where the state has it, if that is another address."""
+
+    kept: bool = False
+    """Whether what is there now stays there, and only the state loses it."""
 
     @property
     def stage(self) -> str:
@@ -42,7 +47,7 @@ class Change:
     @property
     def lost(self) -> bool:
         """Whether what is there now goes away."""
-        return self.action in LOSING
+        return self.action in LOSING and not self.kept
 
     @property
     def loses(self) -> str:
@@ -55,7 +60,10 @@ class Change:
         if self.tainted:
             return "tainted: its creation failed, or somebody marked it"
         parts = (", ".join(self.attributes), ", ".join(self.arguments))
-        return ": ".join(part for part in parts if part)
+        changed = ": ".join(part for part in parts if part)
+        moved = f"moved from {self.previous}" if self.previous else ""
+        kept = "is not destroyed, and stays there" if self.kept else ""
+        return "; ".join(part for part in (moved, kept, changed) if part)
 
 
 def read(
@@ -106,10 +114,12 @@ def _change(
         attributes,
         tainted=reason == "replace_because_tainted",
         role=guard.role_of(address, document),
+        previous=detail.get("previous_address", ""),
+        kept="forget" in detail["change"]["actions"],
     )
     asked = ("count",) if reason.startswith("delete_because_") else attributes
     behind = causes.arguments_behind(address, asked, document, changed.get(change.stage, ()))
-    return Change(address, action, attributes, behind, change.tainted, change.role)
+    return replace(change, arguments=behind)
 
 
 def _attributes(change: Document) -> tuple[str, ...]:

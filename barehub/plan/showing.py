@@ -101,6 +101,8 @@ def document(shown: Shown) -> str:
             "attributes": change.attributes,
             "arguments": change.arguments,
             "tainted": change.tainted,
+            "previous_address": change.previous or None,
+            "kept": change.kept,
             "loses": change.loses or None,
             "refused": change.address in shown.refused,
         }

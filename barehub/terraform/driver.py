@@ -30,6 +30,10 @@ SHOWN_DIAGNOSTICS = 3
 NOT_YET = ("Invalid for_each argument", "Invalid count argument")
 """Errors of a plan that an applied earlier stage mends."""
 
+KEPT = "Destroy was successful but left behind forgotten instances"
+"""The error with which OpenTofu 1.12 ends an apply that does all that its plan says, where that
+keeps what has ``lifecycle { destroy = false }``."""
+
 FED = ("plan", "import")
 """Commands that are given the variables. What an apply starts inherits all that it has."""
 USING = ("plan", "apply", "import")
@@ -296,7 +300,7 @@ class Terraform:
     def _check(self, code: int, progress: Progress, label: str, command: str) -> None:
         for warning in progress.warnings:
             console.warn(warning.lines()[0])
-        if code == 0:
+        if code == 0 or (progress.errors and all(e.summary == KEPT for e in progress.errors)):
             return
         if progress.errors and self.state.backend:
             told = backend.refused(self.state.backend, self.folder, self.env, progress.errors[0])

@@ -17,6 +17,10 @@ Notice = Callable[[str, str, str, str], None]
 ACTIONS = {"create": "created", "update": "changed", "delete": "destroyed", "read": "read"}
 DOING = {"create": "creating", "update": "changing", "delete": "destroying", "read": "reading"}
 
+SAME = {"remove": "forget", "noop": "replace"}
+"""Actions that the events of a plan name otherwise than ``terraform show -json`` does. OpenTofu
+1.12 has "noop" for what it replaces without destroying the old one."""
+
 NOISE = (
     "Resource targeting is in effect",
     "Applied changes may be incomplete",
@@ -78,6 +82,10 @@ class Progress:
     planned: dict[str, str] = field(default_factory=dict)
     tainted: set[str] = field(default_factory=set)
     """What a plan replaces because it is tainted: its creation failed, or a person marked it."""
+    moves: dict[str, str] = field(default_factory=dict)
+    """What a plan finds at another address than the state has it: old address to new one."""
+    imports: dict[str, str] = field(default_factory=dict)
+    """What a plan imports: address to id."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     under_way: dict[str, str] = field(default_factory=dict)
@@ -149,9 +157,16 @@ class Progress:
     def _on_planned_change(self, event: Event) -> None:
         change = event["change"]
         address = change["resource"]["addr"]
-        self.planned[address] = change["action"]
+        self.planned[address] = SAME.get(change["action"], change["action"])
         if change.get("reason") == "tainted":
             self.tainted.add(address)
+        if importing := change.get("importing"):
+            self.imports[address] = str(importing.get("id") or "")
+        self._on_resource_drift(event)
+
+    def _on_resource_drift(self, event: Event) -> None:
+        if previous := event["change"].get("previous_resource"):
+            self.moves[previous["addr"]] = event["change"]["resource"]["addr"]
 
     def _on_outputs(self, event: Event) -> None:
         actions = {output.get("action", "noop") for output in event["outputs"].values()}

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ INSIDE_SECONDS = 0.1
 
 Seal = Callable[[bytes, Path], None]
 Unseal = Callable[[Path], bytes]
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a state has at an address; ``aside`` means that another one replaces it (deposed)."""
+
+    address: str
+    id: str
+    aside: bool = False
 
 
 class State:
@@ -159,6 +169,17 @@ class State:
             for resource, instance in _managed(self._content())
             if "deposed" not in instance
         }
+
+    def objects(self) -> list[Object]:
+        """All that the state has, also what stands aside until it is replaced."""
+        return [
+            Object(
+                _address(resource, instance),
+                str(instance.get("attributes", {}).get("id") or ""),
+                aside="deposed" in instance,
+            )
+            for resource, instance in _managed(self._content())
+        ]
 
     def tainted(self) -> list[str]:
         """The addresses of what the next plan replaces: its creation failed, or it was marked."""

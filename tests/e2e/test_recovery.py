@@ -257,7 +257,7 @@ def test_terraform_by_hand_hides_secrets_and_keeps_them_off_the_disk(up: Cli) ->
     assert removed.code == 0, removed
     assert "machine" not in [r["name"] for r in unseal(sealed)["resources"]]
     assert list(up.root.rglob("*.backup")) == []
-    assert "resource-forgotten" in up("history", "--name", "demo", "--json").out
+    assert '"action": "forget"' in up("history", "--name", "demo", "--json").out
 
 
 def test_a_teardown_never_says_gone_of_what_may_be_in_a_cloud(up: Cli) -> None:

@@ -41,6 +41,7 @@ ODD = {
 FACTS: dict[str, object] = {
     "at": 1, "stage": "dns", "fingerprints": {}, "address": "x.y", "url": "https://hub.localhost:1",
     "to": "pg", "holder": "alice", "command": "upgrade", "argument": "a", "was": "1", "now": "2",
+    "moves": {"x.y": "x.z"},
 }  # fmt: skip
 WRONG: tuple[object, ...] = (
     None,
