@@ -12,21 +12,18 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from barehub import conversation
 from barehub.console import console
 from barehub.errors import Interrupted, ToolError
 from barehub.patience import GENEROUS, Patience
 from barehub.system_errors import reason
-
-MOMENT_SECONDS = 1.0
-"""What takes longer shows that it is waited for."""
 
 PRIVATE = 0o077
 """The umask of every child: Terraform creates state and plan files 0644 otherwise."""
@@ -86,7 +83,7 @@ def run(
     with _start(argv, env, cwd, pass_fds, subprocess.PIPE, subprocess.PIPE) as child:
         patience, name = Patience(timeout), Path(argv[0]).name
         try:
-            out, err = _conversation(child, input, patience, name)
+            out, err = conversation.to_the_end(child, input, patience, name)
         except subprocess.TimeoutExpired:
             child.kill()
             raise ToolError(f"{name} did not end {patience.had}") from None
@@ -94,34 +91,6 @@ def run(
             child.kill()
             raise
     return Finished(child.returncode, out, err)
-
-
-def _conversation(child: Child, input: bytes, patience: Patience, name: str) -> tuple[bytes, bytes]:
-    """Give ``input`` to a process and read its output and errors to their end.
-
-    :raises subprocess.TimeoutExpired: it took too long.
-    """
-    # Popen.communicate goes on reading after a timeout, but does not go on writing
-    writing, child.stdin = child.stdin, None
-    assert writing
-    threading.Thread(target=_feed, args=(writing, input), daemon=True).start()
-    with ExitStack() as stack:
-        work = None
-        while True:
-            try:
-                return child.communicate(timeout=min(MOMENT_SECONDS, patience.seconds))
-            except subprocess.TimeoutExpired:
-                if patience.over(child.pid):
-                    raise
-            if work:
-                work.go_on()
-            elif threading.current_thread() is threading.main_thread():
-                work = stack.enter_context(console.working("wait", f"waiting for {name}"))
-
-
-def _feed(pipe: IO[bytes], content: bytes) -> None:
-    with suppress(BrokenPipeError), pipe:
-        pipe.write(content)
 
 
 def run_on_terminal(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> int:

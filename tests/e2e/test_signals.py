@@ -171,17 +171,6 @@ def test_after_a_kill_the_next_command_recovers_the_newer_state(
     assert sessions() == []
 
 
-def test_a_kill_while_terraform_is_still_at_work_keeps_everyone_out(ready: Cli) -> None:
-    run = _spawn(ready)
-    os.kill(run.pid, signal.SIGKILL)
-    run.communicate(timeout=60)
-    second = ready("spawn", "--name", "demo", "--timeout", "1")
-    assert second.code == 1, second
-    assert "what it started is still at work" in second.err
-    _wait_for_the_orphan(ready)
-    assert ready("clean").code == 0
-
-
 LATER = """
 resource "terraform_data" "later" {
   provisioner "local-exec" { command = "sleep 1" }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from barehub import patience, process
+from barehub import conversation, patience, process
 from barehub.errors import ToolError
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has used")
@@ -77,7 +77,7 @@ def test_a_program_that_is_stopped_for_a_while_is_waited_for(tmp_path: Path) -> 
 def test_a_long_wait_shows_a_sign_of_life(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "MOMENT_SECONDS", 0.1)
+    monkeypatch.setattr(conversation, "MOMENT_SECONDS", 0.1)
     monkeypatch.setattr("barehub.console.QUIET_SECONDS", 0.2)
     process.run(["sleep", "1"])
     assert "waiting for sleep" in capsys.readouterr().err
