@@ -196,7 +196,7 @@ def _store(chosen: Keychain) -> list[Identity]:
 def _given() -> tuple[bytes, str]:
     """What a person types, or all of standard input, and what to call it."""
     if sys.stdin is not None and sys.stdin.isatty():
-        return console.hidden("age identity (AGE-SECRET-KEY-…): ").encode(), "what was typed"
+        return console.hidden("age identity (AGE-SECRET-KEY-1…): ").encode(), "what was typed"
     content = b"" if sys.stdin is None else sys.stdin.buffer.read()
     if not content.strip():
         raise UsageError(
