@@ -250,6 +250,8 @@ async def _looked_up(content: bytes) -> None:
         if len(asked) > 60:
             raise OSError("enough")
         said = dns.message.from_wire(query.id.to_bytes(2, "big") + content[2:])
+        if said.opcode() != query.opcode():  # as the transport does (Message.is_response)
+            raise dns.exception.FormError
         if len(content) % 3:
             said.question = query.question  # it would not be looked at otherwise
         return said
