@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.cloud.providers import by_opentofu
 
 from . import slow_cloud
 from .conftest import Cli, Result, unseal
@@ -90,7 +91,7 @@ def _refused(result: Result, *told: str) -> None:
         assert text in result.err, result
 
 
-@pytest.mark.parametrize("program", ["terraform", "tofu"])
+@pytest.mark.parametrize("program", ["terraform", pytest.param("tofu", marks=pytest.mark.cloud)])
 def test_everything_protected_is_named_before_anything_is_destroyed(
     ready: Cli, tmp_path: Path, program: str
 ) -> None:
@@ -136,16 +137,8 @@ def test_everything_protected_is_named_before_anything_is_destroyed(
 
 
 def _use(cli: Cli, program: str, tmp_path: Path) -> None:
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not on PATH")
-    path = cli.env["PATH"].split(":")
-    if program == "tofu":  # it is taken where no Terraform is
-        path = [p for p in path if not Path(p, "terraform").exists()]
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / program).symlink_to(found)
-    cli.env["PATH"] = ":".join([str(tools), *path])
+    if program == "tofu":
+        by_opentofu(cli, tmp_path / "tools")
 
 
 def _line(path: Path, text: str, which: int = 1) -> int:
@@ -193,6 +186,7 @@ def test_a_protected_resource_is_not_replaced_either(ready: Cli) -> None:
     assert _untouched(ready)[:2] == before[:2]
 
 
+@pytest.mark.cloud
 def test_opentofu_decides_by_a_variable(ready: Cli, tmp_path: Path) -> None:
     _use(ready, "tofu", tmp_path)
     text = 'variable "keep" {\n  default = true\n}\nresource "terraform_data" "kept" {\n'

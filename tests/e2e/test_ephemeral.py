@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.canary import holding
+from tests.cloud.providers import by_opentofu
 
 from . import slow_cloud
 from .conftest import Cli
@@ -80,21 +79,10 @@ output "connect_to" { value = "127.0.0.1:1" }
 """
 
 
-@pytest.fixture(params=["terraform", "tofu"])
+@pytest.fixture(params=["terraform", pytest.param("tofu", marks=pytest.mark.cloud)])
 def ready(cli: Cli, tmp_path: Path, request: pytest.FixtureRequest) -> Cli:
-    program = shutil.which(request.param)
-    if program is None:
-        pytest.skip(f"{request.param} is not on PATH")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("terraform", "tofu"):  # OpenTofu is found only where no Terraform is
-        (tools / name).symlink_to(program)
     if request.param == "tofu":
-        (tools / "terraform").unlink()
-        path = [p for p in os.environ["PATH"].split(":") if not Path(p, "terraform").exists()]
-    else:
-        path = os.environ["PATH"].split(":")
-    cli.env["PATH"] = ":".join([str(tools), *path])
+        by_opentofu(cli, tmp_path / "tools")
     slow_cloud.make(cli.instance("demo"))
     folder = cli.instance("demo")
     (folder / "modules" / "binderhub" / "main.tf").write_text(BINDERHUB)

@@ -308,6 +308,7 @@ def test_by_hand_too(cli: Cli) -> None:
     _torn_down(hub)
 
 
+@pytest.mark.cloud
 def test_opentofu_keeps_what_its_lifecycle_says(cli: Cli, tmp_path: Path) -> None:
     """``lifecycle { destroy = false }`` of OpenTofu 1.12: on a replacement, and in a teardown."""
     by_opentofu(cli, tmp_path / "bin")
