@@ -38,7 +38,10 @@ type fields = map[string]*schema.Schema
 var stoodInFor = map[string]func() *schema.Provider{
 	"cloudflare": cloudflare,
 	"local": func() *schema.Provider {
-		return &schema.Provider{DataSourcesMap: map[string]*schema.Resource{"local_sensitive_file": sensitiveFile()}}
+		return &schema.Provider{
+			DataSourcesMap: map[string]*schema.Resource{"local_sensitive_file": sensitiveFile()},
+			ResourcesMap:   map[string]*schema.Resource{"local_file": localFile()},
+		}
 	},
 	"random": func() *schema.Provider {
 		return &schema.Provider{ResourcesMap: map[string]*schema.Resource{
@@ -154,6 +157,33 @@ func sensitiveFile() *schema.Resource {
 				return diag.FromErr(err)
 			}
 			return fill(data, digest(string(content)), map[string]any{"content": string(content)})
+		},
+	}
+}
+
+// localFile is gone, as the real one is, where its file is.
+func localFile() *schema.Resource {
+	return &schema.Resource{
+		Schema: fields{
+			"filename":        fixed(schema.TypeString),
+			"content":         fixed(schema.TypeString),
+			"file_permission": fixed(schema.TypeString),
+		},
+		CreateContext: func(_ context.Context, data *schema.ResourceData, _ any) diag.Diagnostics {
+			content := data.Get("content").(string)
+			if err := os.WriteFile(data.Get("filename").(string), []byte(content), 0o644); err != nil {
+				return diag.FromErr(err)
+			}
+			return fill(data, digest(content), nil)
+		},
+		ReadContext: func(_ context.Context, data *schema.ResourceData, _ any) diag.Diagnostics {
+			if _, err := os.Stat(data.Get("filename").(string)); os.IsNotExist(err) {
+				data.SetId("")
+			}
+			return nil
+		},
+		DeleteContext: func(_ context.Context, data *schema.ResourceData, _ any) diag.Diagnostics {
+			return diag.FromErr(os.Remove(data.Get("filename").(string)))
 		},
 	}
 }
