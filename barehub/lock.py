@@ -122,8 +122,9 @@ class Keeper(NamedTuple):
 
     @property
     def works(self) -> bool:
-        """Whether it is one of :data:`WORKERS`."""
-        return self.name.startswith(WORKERS) and not self.name.startswith(PLUGIN)
+        """Whether it is one of :data:`WORKERS`; Nix names what it wraps ``.terraform-wrapped``."""
+        name = self.name.lstrip(".")
+        return name.startswith(WORKERS) and not name.startswith(PLUGIN)
 
 
 class Lock:
