@@ -14,7 +14,7 @@ from typing import Any
 from barehub import reading
 from barehub.console import console
 from barehub.endpoint import failure_of, target_of
-from barehub.errors import UsageError
+from barehub.errors import BarehubError, CheckFailed, UsageError
 from barehub.process import Interruptions
 from barehub.project import Project
 from barehub.verify import Report, Target, machine, parse, try_launch, verify_each
@@ -59,7 +59,8 @@ def check(project: Project, wish: Wish, interruptions: Interruptions) -> None:
     :raises CheckFailed: an endpoint is not what it must be
     :raises NotReadyError: an endpoint is not there (yet), and nothing worse
     """
-    goals = [_seen(goal, wish) for goal in targets(project, wish)]
+    unread: list[BarehubError] = []
+    goals = [_seen(goal, wish) for goal in targets(project, wish, unread)]
     spec = _spec(wish)
     reports = _look(goals, wish, interruptions)
     if spec:
@@ -71,13 +72,20 @@ def check(project: Project, wish: Wish, interruptions: Interruptions) -> None:
         documents = [report.document() for report in reports]
         console.out(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     failures = [failure_of(report) for report in reports if report.verdict != "pass"]
+    for error in unread:
+        console.failed("verify", error.problem)
+        for hint in error.hints:
+            console.hint(hint)
+    failures += [CheckFailed(f"not judged: {error.problem}", *error.hints) for error in unread[:1]]
     if failures:
         raise min(failures, key=lambda failure: failure.exit_code)
 
 
-def targets(project: Project, wish: Wish) -> list[Target]:
+def targets(project: Project, wish: Wish, unread: list[BarehubError]) -> list[Target]:
     """What is meant: an endpoint, a list, an instance, or every living instance.
 
+    :param unread: takes the errors of those living instances whose endpoint cannot be told: they
+        fail, and do not keep the others from being looked at.
     :raises UsageError: nothing is meant, or two things at once.
     """
     meant = [f"--{key}" for key in ("url", "name", "file", "all") if getattr(wish, key)]
@@ -92,10 +100,16 @@ def targets(project: Project, wish: Wish) -> list[Target]:
         return listed(wish.file, wish.ca_file)
     if wish.name:
         return [target_of(project.existing(wish.name))]
-    living = [i for i in project.instances() if i.living and i.journal.last("endpoint")]
-    if not living:
+    found: list[Target] = []
+    for instance in project.instances():
+        try:
+            if instance.living and instance.journal.last("endpoint"):
+                found.append(target_of(instance))
+        except BarehubError as error:
+            unread.append(error)
+    if not (found or unread):
         raise UsageError("there is no living instance to verify", "invoke list")
-    return [target_of(instance) for instance in living]
+    return found
 
 
 def _seen(goal: Target, wish: Wish) -> Target:

@@ -119,3 +119,18 @@ def _keep(cli: Cli) -> Result:
 def _git(at: Path, *args: str) -> bytes:
     me = ("-c", "user.name=a", "-c", "user.email=a@localhost")
     return subprocess.run(("git", *me, *args), cwd=at, check=True, capture_output=True).stdout
+
+
+def test_one_unreadable_journal_keeps_no_other_hub_from_being_verified(cli: Cli) -> None:
+    for name in ("good", "odd"):
+        slow_cloud.make(cli.instance(name))
+        (cli.instance(name) / "terraform.tfstate.sops").touch()
+    (cli.instance("odd") / "journal.jsonl").symlink_to("/dev/zero")
+    (cli.instance("good") / "journal.jsonl").write_text(
+        '{"at": 1, "event": "endpoint", "url": "https://localhost:1"}\n'
+    )
+    result = cli("verify", "--all")
+    _clean(result)
+    assert result.code == 6, result
+    assert "odd/journal.jsonl is not a regular file" in result.err
+    assert "https://localhost:1" in result.err, result
