@@ -86,7 +86,8 @@ def spawn(
     :param seconds: how long the endpoint may take to become ready
     :raises BarehubError: the class tells the part that failed
     """
-    threading.Thread(target=_warm_up, daemon=True).start()
+    # no daemon: the interpreter aborts when it ends one in the middle of a library in Rust
+    threading.Thread(target=_warm_up).start()
     project.terraform  # noqa: B018 - a missing tool is said before anything is made
     instance = creation.instance(project, name, recipe, interruptions)
     steps = (_tell_edit, *PREPARATION, *making(seconds))
