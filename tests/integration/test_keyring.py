@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,15 +164,13 @@ def test_a_keyring_that_does_not_answer_costs_one_wait(
         service.stop()
     else:
         service.stop_bus()
-    begun = time.monotonic()
     with pytest.raises(identity.NoIdentity, match="it did not answer"):
         identity.find()
-    with pytest.raises(VaultError, match="it did not answer"):
+    with pytest.raises(VaultError, match=r"it did not answer(?! within)"):  # not waited for again
         whoami.logout(agreed=True)
     made_anyway = identity.create()
     assert made_anyway.source == "~/.config/sops/age/keys.txt"
     assert recipients() == [made_anyway.recipient]
-    assert time.monotonic() - begun < 2 * keychain.PATIENCE
 
 
 ALT = """

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from barehub import age_keys, process, reading
@@ -128,10 +128,16 @@ def _in_keyring(ask: bool) -> Look:
     chosen = keychain.choose()
     text, trouble = keychain.read(chosen)
     if text:
+        removed = "invoke vault.logout   # removes it"
         try:
-            return _age(text.encode(), chosen.name, "", ask)
+            look = _age(text.encode(), chosen.name, "", ask)
         except VaultError as error:
-            raise VaultError(error.problem, "invoke vault.logout   # removes it") from None
+            raise VaultError(error.problem, removed) from None
+        obstacles = [
+            one if isinstance(one, Protected) else VaultError(one.problem, removed)
+            for one in look.obstacles
+        ]
+        return replace(look, obstacles=tuple(obstacles))
     note = trouble if chosen.backend is None else f"{chosen.note}: {trouble or 'empty'}"
     troubled = chosen.troubled or bool(chosen.backend and trouble)
     return Look("the OS keyring", note=note, troubled=troubled)
