@@ -193,7 +193,7 @@ def _prove(own: Run) -> None:
         step(own)
     terraform = terraform_of(own)
     path, plan = terraform.plan("plan")
-    marked = terraform.marked_only(path) if plan.planned else set()
+    marked = _marked_only(terraform.explain(path)) if plan.planned else set()
     changes = {address: act for address, act in plan.planned.items() if address not in marked}
     name = own.instance.name
     if not changes:
@@ -210,3 +210,15 @@ def _prove(own: Run) -> None:
         f"instances/{name}/main.tf   # mend it where that is not meant",
         f"invoke spawn --name {name}   # applies it, and asks before anything is lost",
     )
+
+
+def _marked_only(document: dict[str, Any]) -> set[str]:
+    """The addresses that a plan changes in nothing but that values become sensitive: what was a
+    literal comes from the vault now. Terraform asks no provider to do that.
+    """
+    return {
+        one["address"]
+        for one in document.get("resource_changes", [])
+        if one["change"]["actions"] == ["update"]
+        and one["change"]["before"] == one["change"]["after"]
+    }

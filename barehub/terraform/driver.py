@@ -212,19 +212,6 @@ class Terraform:
         )
         return path, code, progress
 
-    def marked_only(self, plan: Path) -> set[str]:
-        """The addresses that a saved plan changes in nothing but that values become sensitive: what
-        was a literal comes from the vault now. Terraform asks no provider to do that.
-
-        :raises TerraformError: the plan cannot be read.
-        """
-        return {
-            one["address"]
-            for one in self.explain(plan).get("resource_changes", [])
-            if one["change"]["actions"] == ["update"]
-            and one["change"]["before"] == one["change"]["after"]
-        }
-
     def apply(self, label: str, plan: Path) -> Progress:
         """Apply a saved plan, exactly.
 
