@@ -40,7 +40,7 @@ def foresee(run: Run) -> tuple[Account | None, Shown]:
     shown = Shown(name, ())
     if run.state.resources() or run.state.outputs():
         terraform = terraform_of(run)
-        path, plan = _whole(terraform)
+        path, plan = whole(terraform)
         run.losses = {address: plan.planned[address] for address in plan.losing()}
         shown = agreement.describe(run, terraform, path, plan)
     missing = [Change(a, "delete", role=guard.role_of(a, {})) for a in _to_import(found)]
@@ -89,12 +89,12 @@ def settle(run: Run, found: Account) -> None:
     """
     recovery.settle(run, found)
     if imported := _to_import(found):
-        _, plan = _whole(terraform_of(run))
+        _, plan = whole(terraform_of(run))
         run.losses |= {a: plan.planned[a] for a in plan.losing() if a in imported}
         run.shown = dict(run.losses)
 
 
-def _whole(terraform: Terraform) -> tuple[Path, Progress]:
+def whole(terraform: Terraform) -> tuple[Path, Progress]:
     """The plan that destroys everything, by what the state says where that is all that can be told:
     how many of something there are may depend on what was never made.
     """

@@ -267,8 +267,11 @@ def destroy(run: Run, found: Account) -> None:
 def _destroy(
     run: Run, terraform: Terraform, stage: str, target: str, *, held: bool = False
 ) -> None:
-    """Destroy a stage; ``held`` to the plan that was shown."""
-    path, plan = terraform.plan(stage, target=target, destroy=True)
+    """Destroy a stage, or with no target all that is left; ``held`` to the plan that was shown."""
+    if target:
+        path, plan = terraform.plan(stage, target=target, destroy=True)
+    else:
+        path, plan = destruction.whole(terraform)
     if held:
         agreement.hold(run, stage, plan)
     _apply_plan(run, terraform, stage, path, plan, meant=True)

@@ -332,3 +332,20 @@ def test_a_half_made_hub_whose_rest_cannot_be_counted_is_destroyed(ready: Cli) -
     done = ready(*TEARDOWN)
     assert done.code == 0, done
     assert "1 to destroy" in done.err
+
+
+def test_keys_that_only_a_stage_tells_do_not_stop_a_teardown_at_its_end(ready: Cli) -> None:
+    _append(
+        ready,
+        """
+output "keys" {
+  value = toset([for i in range(length(terraform_data.ip.id) > 3 ? 1 : 0) : "n${i}"])
+}
+""",
+    )
+    recipe = ready.instance("demo") / "main.tf"
+    text = 'resource "terraform_data" "rest" {\n  for_each = module.provider.keys\n}\n'
+    recipe.write_text(recipe.read_text() + text)
+    _up(ready)
+    done = ready(*TEARDOWN)
+    assert done.code == 0, done
