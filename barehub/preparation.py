@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -153,7 +154,9 @@ def _ours(project: Project, recipe: recipes.Recipe) -> dict[str, list[str]]:
     """By stage, the open arguments of our own modules."""
     own = (project.root / "terraform").resolve()
     folders = {s: recipe.folder(s).resolve() for s in STAGES if s in recipe.calls}
-    ours = [s for s, folder in folders.items() if folder.is_relative_to(own) and folder.is_dir()]
+    ours = [
+        s for s, folder in folders.items() if folder.is_relative_to(own) and os.path.isdir(folder)
+    ]
     return {stage: recipe.open_arguments(stage) for stage in ours}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -44,7 +45,7 @@ def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
         folder = recipe.folder(name)
         source = recipe.source(name)
         where = recipe.where(name, "source")
-        if source.kind == LOCAL and not folder.is_dir():
+        if source.kind == LOCAL and not os.path.isdir(folder):
             message = f"{name}: there is no folder {source.text}"
             fix = f"mend its source; that is {folder.resolve()}"
             found[name] = Finding("module.missing", ERROR, message, where, (fix,))
@@ -56,7 +57,7 @@ def unfetched(recipe: Recipe, said: str) -> Mapping[str, Finding]:
 def _not_there(recipe: Recipe, name: str, said: str, where: str) -> Finding:
     source = recipe.source(name)
     fixes: tuple[str, ...]
-    if (recipe.folder(name).parent.is_dir() and source.subfolder) or _MISPLACED.search(said):
+    if (os.path.isdir(recipe.folder(name).parent) and source.subfolder) or _MISPLACED.search(said):
         message = f"{name}: {source.shown} has no folder {source.subfolder}"
         fixes = instead(source.text) or (f"mend what stands behind // in {where}",)
         return Finding("module.missing", ERROR, message, where, fixes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -36,7 +37,7 @@ def read(folder: Path) -> Module:
 
     :raises RecipeError: it is not there, or a file of it is not HCL; names the file and the line.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # whose name a recipe may make too long for Path.is_dir
         raise RecipeError(f"there is no folder {folder}")
     variables: dict[str, Block] = {}
     outputs: set[str] = set()

@@ -248,7 +248,7 @@ def _written(value: Any, recipe: Path, name: str = "") -> Any:
         return [_written(one, recipe, name) for one in value]
     if not isinstance(value, str):
         return value
-    if _PATH.search(name) and (recipe / value).is_file():
+    if _PATH.search(name) and os.path.isfile(recipe / value):
         value = str(recipe / value)
     return value.replace("${", "$${").replace("%{", "%%{")
 
