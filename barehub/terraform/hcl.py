@@ -19,6 +19,9 @@ INSERTED = re.compile(r"\$\{([^}]*+)(?:\}|\Z)")
 LARGEST = 256 * 1024
 """Bytes of a file that is parsed, which takes a second for every 25 KB."""
 
+GAP = 5000
+"""Blank lines in a row of a file that is parsed: python-hcl2 reads as many in half a second."""
+
 _loading = threading.Lock()
 
 
@@ -46,6 +49,7 @@ def parse(path: Path) -> Block:
     shown = "/".join(path.parts[-3:])
     try:
         text = reading.text(path, RecipeError, shown=shown, most=LARGEST)
+        _see_gaps(text, shown)
         content: Block = hcl2.loads(text, serialization_options=options)
     except UnexpectedInput as error:
         raise RecipeError(
@@ -57,6 +61,18 @@ def parse(path: Path) -> Block:
     except (LarkError, RecursionError):  # its visitor wraps the second in the first
         raise RecipeError(f"{shown} is nested too deeply", f"{path}   # see there") from None
     return content
+
+
+def _see_gaps(text: str, shown: str) -> None:
+    """See that no more than :data:`GAP` lines in a row are blank.
+
+    :raises RecipeError: they are, for which the parser's time grows with their number's square.
+    """
+    length = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        length = 0 if line.strip() else length + 1
+        if length > GAP:
+            raise RecipeError(f"{shown} line {number}: more than {GAP} blank lines in a row")
 
 
 def named(content: Block, kind: str) -> Iterable[tuple[str, Block]]:
