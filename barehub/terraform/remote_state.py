@@ -9,6 +9,7 @@ belongs before anything else is done.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,7 +146,7 @@ class RemoteState(State):
         """Seal what the backend did not take, and remove it in clear."""
         errored = self._errored
         try:
-            content = reading.content(errored, TerraformError, links=True)
+            content = reading.content(Path(os.path.realpath(errored)), TerraformError)
         except FileNotFoundError:
             return
         if parse(content) is None:
