@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from barehub.vault.hooks import Hooks
 from barehub.vault.store import Vault
 
-from .conftest import INVOKE, Cli, Result
+from .conftest import INVOKE, ROOT, Cli, Result
 
 SCRIPT = f"""\
 #!/bin/sh
@@ -84,6 +85,7 @@ def with_drivers(root: Path) -> None:
     (root / "scripts/invoke").write_text(SCRIPT)
     (root / "scripts/invoke").chmod(0o755)
     (root / ".venv/bin/invoke").symlink_to(INVOKE)
+    shutil.copy(ROOT / "requirements.lock", root)
 
 
 def made(cli: Cli, top: Path, inside: str = ".", *, install: bool = True) -> Clone:

@@ -94,7 +94,6 @@ BROKEN_TLS: list[tuple[str, tuple[Issued, ...], bool]] = [
     ("tls.expired", (issue(MIDDLE, begins=-90 * DAY, ends=-DAY), MIDDLE), False),
     ("tls.intermediate-expired", (issue(OLD_MIDDLE), OLD_MIDDLE), False),
     ("tls.not-yet-valid", (issue(MIDDLE, begins=2 * DAY), MIDDLE), False),
-    ("tls.not-yet-valid", (issue(MIDDLE, begins=DAY / 144), MIDDLE), True),
     ("tls.default-cert", (FAKE,), True),
     ("tls.default-cert", (TEMPORARY,), True),
     ("tls.staging-issuer", (issue(STAGING), STAGING), False),
@@ -103,6 +102,13 @@ BROKEN_TLS: list[tuple[str, tuple[Issued, ...], bool]] = [
     ("tls.expires-soon", (issue(MIDDLE, begins=-84 * DAY, ends=6 * DAY), MIDDLE), False),
     ("tls.renewal-late", (issue(MIDDLE, begins=-68 * DAY, ends=22 * DAY), MIDDLE), False),
 ]
+
+
+def test_a_certificate_that_is_valid_within_minutes_heals(servers: Servers) -> None:
+    chain = (issue(MIDDLE, begins=DAY / 144), MIDDLE)
+    report = verify.verify(servers.target(routes(modern()), chain))
+    assert failed(report) == ["tls.not-yet-valid"]
+    assert report.verdict == "not-ready"
 
 
 @pytest.mark.parametrize(("id", "chain", "heals"), BROKEN_TLS)

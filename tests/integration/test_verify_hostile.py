@@ -223,7 +223,7 @@ def test_an_answer_without_end_is_bounded(
     assert finding in failed(report)
     assert report.verdict in ("fail", "not-ready")
     after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert after < max(before, 300_000)  # KiB
+    assert after <= max(before, 300_000)  # KiB, of the largest child that there ever was
 
 
 def test_a_gzip_bomb_is_not_opened(servers: Servers) -> None:
