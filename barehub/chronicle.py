@@ -66,6 +66,8 @@ def _at(event: Event) -> str:
 
 
 def _word(event: Event) -> str:
+    if event["event"] == "resource-done" and event.get("action") == "forget":
+        return "released"  # out of the state, and not destroyed
     return WORDS.get(event["event"], str(event["event"]))
 
 
