@@ -239,8 +239,10 @@ def test_change_a_hub(hub: Machine) -> None:
     assert "The guard refuses this" in (hub.root / "comment.md").read_text()
     with pytest.raises(AssertionError, match="the guard keeps demo from this plan"):
         hub.run(scripts[2])
-    assert "left as they are: module.provider" in hub.run(scripts[4])
-    assert "✓ provider   2 created, 1 destroyed" in hub.run(scripts[3])
+    with pytest.raises(AssertionError, match="cannot be forgotten: the state has it"):
+        hub.run(scripts[3])  # nothing was released here
+    assert "left as they are: module.provider" in hub.run(scripts[5])
+    assert "✓ provider   2 created, 1 destroyed" in hub.run(scripts[4])
 
 
 @pytest.mark.timeout(300)
