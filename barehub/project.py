@@ -174,7 +174,8 @@ class Project:
 
 def _version(path: Path) -> str:
     """What the program at ``path`` says that it is; empty when it does not say."""
-    env = process.environment({"CHECKPOINT_DISABLE": "1"})
+    # no configuration of the person's, which may be a pipe that Terraform would wait for
+    env = process.environment({"CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull})
     try:
         said = process.run([path, "version", "-json"], env=env).text
         # OpenTofu prints warnings about its configuration in front of it
