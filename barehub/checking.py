@@ -151,7 +151,8 @@ def listed(file: str, ca_file: str) -> list[Target]:
         else:
             text = reading.text(Path(file).expanduser(), UsageError, shown=file, pipes=True)
     except FileNotFoundError:
-        raise UsageError(f"{file} does not exist", "one https:// a line") from None
+        problem = f"{file} cannot be read: no such file"
+        raise UsageError(problem, "one https:// a line") from None
     found: list[Target] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from barehub import reading
+from barehub import reading, system_errors
 from barehub.errors import UsageError
 
 WORKERS = ("terraform", "tofu")
@@ -186,7 +186,9 @@ class Lock:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 raise
-            said = os.strerror(error.errno or 0).lower()
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise system_errors.cannot("opened", self.path, error) from None
+            said = system_errors.reason(error)
             raise UsageError(f"{self.path}: {said}", f"rm -r {self.path}") from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)

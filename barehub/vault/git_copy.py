@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from barehub import reading
+from barehub import reading, system_errors
 from barehub.errors import VaultError
 from barehub.vault import files
 
@@ -133,10 +133,11 @@ class Copy:
                 if old.is_dir() and old != there:
                     shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
-            reason = (error.strerror or "failed").lower()
-            raise VaultError(
-                f"{self.folder} could not be written: {reason}", f"ls -ld {self.folder}"
-            ) from None
+            refused = system_errors.heard(str(error), self.folder)  # shutil.Error has no number
+            if error.errno or not refused:
+                raise system_errors.cannot("written", self.folder, error, VaultError) from None
+            problem, hint = refused
+            raise VaultError(f"{self.folder} cannot be written: {problem}", hint) from None
         return True
 
     def remove(self) -> bool:
