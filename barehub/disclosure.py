@@ -18,14 +18,14 @@ from typing import Any
 
 IN_A_CLOUD = re.compile(
     r"(openstack|cloudflare|aws|google|azurerm|digitalocean|hcloud|linode|vultr|scaleway|ovh"
-    r"|exoscale|oci|libvirt|proxmox|kubernetes)_\w+"
+    r"|exoscale|oci|libvirt|proxmox|kubernetes)_\w{1,100}"
     r"|helm_release|terraform_data|null_resource"
 )
 """Types whose ids their clouds give, or people choose; of the last two Terraform, at random."""
 
 ABOUT_SECRETS = re.compile(
-    r"(?!kubernetes_secret(_v\d+)?$)\w*(?<!ssh)_(api_?key|key(?!_pair)|token|password|passphrase"
-    r"|secret|credentials?|ciphertext|licen[cs]e|sas|tempurl|random)(?![a-z])\w*"
+    r"(?!kubernetes_secret(_v\d+)?$)\w{0,128}(?<!ssh)_(api_?key|key(?!_pair)|token|password|passphrase"
+    r"|secret|credentials?|ciphertext|licen[cs]e|sas|tempurl|random)(?![a-z])\w{0,128}"
 )
 """Types of the same that make a secret: ids of some are it (``aws_appsync_api_key``), of others a
 hash or a part of it (``openstack_objectstorage_tempurl_v1``). ``kubernetes_secret`` has the id

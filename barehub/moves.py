@@ -27,7 +27,7 @@ STAGE = "moves"
 UNIQUE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{20,}", re.IGNORECASE)
 """An id that two things cannot share: a UUID, or as many hexadecimal digits."""
 
-_MOVED = re.compile(r"^[ \t]*moved\s*\{[^}]*?\bto\s*=\s*([^\s}]+)", re.MULTILINE)
+_MOVED = re.compile(r"^[ \t]*+moved[ \t]*+\{[^}]{0,400}?\bto[ \t]*+=[ \t]*+([^\s}]+)", re.MULTILINE)
 
 
 def carry_out(run: Run, terraform: Terraform, expected: Mapping[str, str] | None = None) -> None:
@@ -130,7 +130,7 @@ def _declared(run: Run, address: str) -> list[str]:
         text = path.read_text(errors="replace")
         for block in _MOVED.finditer(text):
             to = block[1].partition("[")[0]
-            if re.sub(r"\[.*?\]", "", address).endswith(to):
+            if re.sub(r"\[[^\[\]]*+\]", "", address).endswith(to):
                 line = text.count("\n", 0, block.start()) + 1
                 found.append(f"{run.project.relative(path)}:{line}")
     return found

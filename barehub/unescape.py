@@ -43,7 +43,7 @@ _BYTES = ("x", "octal", "percent")
 """What stands for a byte and not for a character; the bytes of UTF-8 then form one."""
 
 _CUT = re.compile(
-    rb"(?:\\+(?:[uUx]\{?[0-9A-Fa-f]{0,8}|[0-7]{0,3})?|%(?:25)*(?:[0-9A-Fa-f]|u[0-9A-Fa-f]{0,3})?"
+    rb"(?:\\{1,16}(?:[uUx]\{?[0-9A-Fa-f]{0,8}|[0-7]{0,3})?|%(?:25)*(?:[0-9A-Fa-f]|u[0-9A-Fa-f]{0,3})?"
     rb"|&(?:amp;)*[#A-Za-z0-9]{0,32}|\$|=\r?|\|[ \t]{0,64}\r?|\x1b(?:\[[ -?]{0,32})?)\Z"
 )
 """An escape at the end of a text that more text may complete."""
@@ -60,13 +60,13 @@ DROPPED = bytes([*range(33), 127, *b"\"'\\+"])
 BLOCK = 128
 
 _BLANK = (
-    rb"\n[ \t]*[|>#]+|\|[ \t]*(?=\r?\n)|[=\\]\r?\n|[\s+]|\x1b"
+    rb"\n[ \t]*+[|>#]++|\|[ \t]*+(?=\r?\n)|[=\\]\r?\n|[\s+]|\x1b"
     + _COLORS
     + rb"|[\xc2\xe1\xe2\xe3\xef](?:"
     + _NO_LETTERS
     + rb")"
 )
-BREAK = re.compile(rb"(?:" + _BLANK + rb")+")
+BREAK = re.compile(rb"(?:" + _BLANK + rb")++")
 """What may stand between two words, or lines, of one value; not always."""
 
 UNSEEN = re.compile(
@@ -74,7 +74,7 @@ UNSEEN = re.compile(
 )
 """What separates nothing: colours, and what has no width."""
 
-OWN_BREAK = re.compile(rb"(?:" + _BLANK + rb"|\\+(?:[abefnrtvELNP_]|0?(?:1[0-5]|40)))+")
+OWN_BREAK = re.compile(rb"(?:" + _BLANK + rb"|\\{1,16}(?:[abefnrtvELNP_]|0?(?:1[0-5]|40)))++")
 """The same in a value, where what reads escapes makes blanks of them, as dash's `echo` does."""
 
 

@@ -18,11 +18,12 @@ from barehub.errors import RecipeError, TerraformError
 from barehub.terraform.events import Diagnostic
 
 _REFUSED = re.compile(
-    r"Resource (?:instance )?(\S.*?) has (?:lifecycle\.)?prevent_destroy set, but the plan calls"
+    r"Resource (?:instance )?(\S(?:(?!Resource ).)*?) has (?:lifecycle\.)?prevent_destroy set, "
+    r"but the plan calls"
 )
 """In the words of Terraform, and of OpenTofu."""
 
-_COMMENT = re.compile(r"^[ \t]*(?:#|//).*$|/\*[\s\S]*?\*/", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*+(?:#|//).*$|/\*(?:[^*]|\*(?!/))*+(?:\*/|\Z)", re.MULTILINE)
 _PART = re.compile(
     r'^[ \t]*resource[ \t]+"?(?P<type>[\w-]+)"?[ \t]+"?(?P<name>[\w-]+)"?'
     r'|^[ \t]*(?P<other>(?:data|ephemeral|module|variable|output|provider|check)[ \t]+"'
