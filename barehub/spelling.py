@@ -169,7 +169,14 @@ def _written(part: str) -> set[bytes]:
 def _quoted(part: str) -> Iterator[str]:
     """``part`` with what stands between quotes, for one that would lose its edges, or nearly all of
     itself, when it is reduced."""
-    yield from (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
+    import html
+
+    for once in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
+        yield from (once, json.dumps(once)[1:-1])
+    for escaped in (html.escape(part), html.escape(part, quote=False)):
+        yield escaped
+        for single, double in (("&#39;", "&#34;"), ("&apos;", "&quot;")):  # of Go, of XML
+            yield escaped.replace("&#x27;", single).replace("&quot;", double)
     for quote, doubled in (("'", "''"), ("'", "'\\''"), ("'", "'\"'\"'"), ('"', '""')):
         yield part.replace(quote, doubled)
     yield re.sub(r'([$`"\\])', r"\\\1", part)
