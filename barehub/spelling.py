@@ -170,7 +170,12 @@ def _quoted(part: str) -> Iterator[str]:
     """``part`` with what stands between quotes, for one that would lose its edges, or nearly all of
     itself, when it is reduced."""
     import html
+    from urllib import parse
 
+    for safe in ("/", "", "!'()*", "!'()*;,/?:@&=+$#", "$&+=:@", "$&+,;="):
+        encoded = parse.quote(part, safe=safe)
+        for text in (encoded, re.sub("%..", lambda found: found[0].lower(), encoded)):
+            yield from (text, text.replace("%20", "+"), text.replace("%", "%25"))
     for once in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
         yield from (once, json.dumps(once)[1:-1])
     for escaped in (html.escape(part), html.escape(part, quote=False)):
