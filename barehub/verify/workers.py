@@ -200,8 +200,7 @@ def look_at_each(
     """See :func:`barehub.verify.verify_each`: all in one process, side by side.
 
     When that hangs or crashes, each endpoint that has no report yet is looked at once more, in a
-    process of its own, which tells which of them it was. (A process that was stopped for a while,
-    as by Ctrl-Z, is taken for one that hangs.)
+    process of its own, which tells which of them it was. (One stopped by Ctrl-Z seems to hang.)
     """
     until = time.monotonic() + seconds if seconds else 0.0
     left = dict(enumerate(targets))
@@ -227,15 +226,14 @@ def look_at_each(
             for worker in [worker for worker in running if worker.fileno() in ready]:
                 for message in worker.messages():
                     take(*message)
-                if worker.ended:
-                    alone = running.pop(worker)
-                    if alone is None:
-                        again = [*left]
-                    elif alone in left:
-                        take(alone, _unjudged(left[alone], worker.crash))
-            if (
-                again and len(running) < AT_ONCE
-            ):  # one at a time: all at once would stall each other
+                if not worker.ended:
+                    continue
+                alone = running.pop(worker)
+                if alone is None:
+                    again = [*left]
+                elif alone in left:
+                    take(alone, _unjudged(left[alone], worker.crash))
+            if again and len(running) < AT_ONCE:  # one at a time: all at once would stall
                 number = again.pop(0)
                 running[start([number])] = number
             stop()
