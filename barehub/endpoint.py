@@ -101,7 +101,7 @@ def target_of(instance: Instance) -> Target:
     ca_file = instance.folder / event["ca_file"] if "ca_file" in event else None
     if ca_file and not ca_file.exists():
         raise CheckFailed(
-            f"{instance.name} has lost {event['ca_file']}, by no doing of ours",
+            f"{instance.name}: {event['ca_file']} is missing; the module binderhub makes it",
             f"invoke teardown --name {instance.name}, then spawn it again",
         )
     goal = parse(
