@@ -13,8 +13,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from barehub import reading
+from barehub.errors import RecipeError
 
 IN_A_CLOUD = re.compile(
     r"(openstack|cloudflare|aws|google|azurerm|digitalocean|hcloud|linode|vultr|scaleway|ovh"
@@ -111,8 +115,13 @@ def _plain(key: str) -> str:
 
 
 def _said(key: str, folder: Path) -> bool:
-    recipe = (path.read_text(errors="replace") for path in folder.glob("*.tf") if path.is_file())
-    return key in folder.name or any(key in text for text in recipe)
+    if key in folder.name:
+        return True
+    for path in reading.below(folder, "*.tf"):
+        with suppress(RecipeError, FileNotFoundError):  # what cannot be read says nothing
+            if key in reading.lenient(path, RecipeError):
+                return True
+    return False
 
 
 def texts(value: Any, marks: Any = True) -> Iterator[str]:

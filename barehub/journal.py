@@ -6,13 +6,11 @@ It is what `list` and `verify` read, so that neither needs the vault to know an 
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 from pathlib import Path
 from typing import Any
 
-from barehub import system_errors
+from barehub import reading, system_errors
 from barehub.appending import append
 from barehub.console import console
 from barehub.disclosure import hidden_keys, id_is_public
@@ -79,23 +77,13 @@ class Journal:
 
     def _append(self, line: str) -> None:
         with system_errors.attempt("written", self.path, BarehubError):
-            append(self.path, line, self._open)
-
-    def _open(self, flags: int) -> int:
-        """Open the journal, which may be anything: git and other people bring it.
-
-        :returns: a descriptor of a regular file.
-        :raises BarehubError: it is a link, a folder, a device or a pipe.
-        """
-        try:
-            fd = os.open(self.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
-            if stat.S_ISREG(os.fstat(fd).st_mode):
-                return fd
-            os.close(fd)
-        except OSError:
-            if not (self.path.is_symlink() or self.path.is_dir()):
-                raise
-        raise BarehubError(f"{self.path} is not a regular file", f"ls -l {self.path}")
+            append(
+                self.path,
+                line,
+                lambda flags: reading.opened(
+                    self.path, flags, BarehubError, links=False, mode=0o644
+                ),
+            )
 
     def content(self) -> bytes:
         """Return all of the file; nothing when there is none.
@@ -103,19 +91,9 @@ class Journal:
         :raises BarehubError: it is not a regular file, is too large or cannot be read.
         """
         try:
-            fd = self._open(os.O_RDONLY)
-            with open(fd, "rb") as file:
-                content = file.read(LARGEST + 1)
+            return reading.content(self.path, BarehubError, most=LARGEST, links=False)
         except FileNotFoundError:
             return b""
-        except OSError as error:
-            raise system_errors.cannot("read", self.path, error, BarehubError) from None
-        if len(content) > LARGEST:
-            raise BarehubError(
-                f"{self.path} is larger than {LARGEST >> 20} MiB",
-                f"ls -l {self.path}   # events before the last 'gone' may be removed",
-            )
-        return content
 
     def events(self) -> list[Event]:
         """All events, oldest first.

@@ -10,13 +10,11 @@ that a provisioner started, say, holds nothing: the lock is taken over from it, 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import getpass
 import json
 import os
 import socket
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from barehub import reading, system_errors
+from barehub import reading
 from barehub.errors import UsageError
 
 WORKERS = ("terraform", "tofu")
@@ -179,21 +177,8 @@ class Lock:
         return dead and bool(keepers) and not any(keeper.works for keeper in keepers)
 
     def _opened(self, create: int = 0) -> int:
-        """:raises UsageError: it is no regular file."""
-        flags = os.O_RDWR | create | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            fd = os.open(self.path, flags, 0o600)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                raise
-            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise system_errors.cannot("opened", self.path, error) from None
-            said = system_errors.reason(error)
-            raise UsageError(f"{self.path}: {said}", f"rm -r {self.path}") from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise UsageError(f"{self.path}: not a file", f"rm {self.path}")
-        return fd
+        """:raises UsageError: it is not a regular file, or cannot be opened."""
+        return reading.opened(self.path, os.O_RDWR | create, UsageError, links=False)
 
     def _is_at_path(self, fd: int) -> bool:
         try:

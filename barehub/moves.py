@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from barehub import reconcile
+from barehub import reading, reconcile
 from barehub.console import console
 from barehub.errors import RecipeError, UsageError
 from barehub.project import STAGES
@@ -126,8 +126,8 @@ def _declared(run: Run, address: str) -> list[str]:
     if run.recipe and stage:
         folders.append(run.recipe.folder(stage))
     found = []
-    for path in (path for folder in folders for path in sorted(folder.glob("*.tf"))):
-        text = path.read_text(errors="replace")
+    for path in (path for folder in folders for path in reading.below(folder, "*.tf")):
+        text = reading.lenient(path, RecipeError)
         for block in _MOVED.finditer(text):
             to = block[1].partition("[")[0]
             if re.sub(r"\[[^\[\]]*+\]", "", address).endswith(to):

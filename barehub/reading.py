@@ -1,4 +1,4 @@
-"""Reads whole files that others wrote: a repository's, a home folder's, a command line's.
+"""Opens and reads files that others wrote: a repository's, a home folder's, a command line's.
 
 A name in a repository may be a link to ``/dev/zero``, a pipe that no program writes to, or a file
 that does not fit into memory. Only a regular file is read, up to a limit, and what is wrong with it
@@ -62,32 +62,59 @@ def content(
     :raises BarehubError: it is another thing than a regular file, too large, or cannot be read.
     """
     shown = shown or str(path)
-    pipes = pipes and str(path).startswith(_HANDED)
-    waits = 0 if pipes else os.O_NONBLOCK
-    nofollow = 0 if links else os.O_NOFOLLOW
+    fd = opened(path, os.O_RDONLY, error, shown=shown, links=links, pipes=pipes)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | waits | nofollow)
-        try:
-            _see_kind(os.fstat(fd).st_mode, pipes)
-            found = _all(fd, most)
-        finally:
-            os.close(fd)
+        found = _all(fd, most)
+    except OSError as failed:
+        raise system_errors.cannot("read", path, failed, error, shown) from None
+    finally:
+        os.close(fd)
+    if len(found) <= most:
+        return found
+    size = f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
+    raise error(f"{shown}: too large: more than {size}", f"ls -ld {shlex.quote(shown)}")
+
+
+def opened(
+    path: Path,
+    flags: int,
+    error: type[BarehubError],
+    *,
+    shown: str = "",
+    links: bool = True,
+    pipes: bool = False,
+    mode: int = 0o600,
+) -> int:
+    """Open the regular file ``path`` with ``flags`` (open(2)); parameters as of :func:`content`.
+
+    :param mode: of a file that this makes.
+    :returns: the descriptor; no program that is started inherits it unasked.
+    :raises FileNotFoundError: there is no such file.
+    :raises BarehubError: it is another thing than a regular file, or cannot be opened.
+    """
+    shown = shown or str(path)
+    pipes = pipes and str(path).startswith(_HANDED)
+    flags |= os.O_CLOEXEC | os.O_NOCTTY | (0 if pipes else os.O_NONBLOCK)
+    try:
+        fd = os.open(path, flags | (0 if links else os.O_NOFOLLOW), mode)
     except FileNotFoundError:
         if not path.is_symlink():
             raise
         problem = "a link to a file that does not exist"
-    except _OtherKind as other:
-        problem = f"{other}, not a file"
     except OSError as failed:
-        problem = f"{shown}: {_reason(failed, path, links)}"
-        raise error(problem, system_errors.remedy(failed, path)) from None
+        problem = _other_kind(failed, path, links)
+        if not problem:
+            deed = "written" if flags & (os.O_WRONLY | os.O_RDWR) else "read"
+            raise system_errors.cannot(deed, path, failed, error, shown) from None
     except ValueError:  # a null character in the name
         problem = "not a name that a file can have"
     else:
-        if len(found) <= most:
-            return found
-        size = f"{most // MIB} MiB" if most >= MIB else f"{most // 1024} KiB"
-        problem = f"too large: more than {size}"
+        kind = os.fstat(fd).st_mode
+        if stat.S_ISREG(kind) or (pipes and stat.S_ISFIFO(kind)):
+            return fd
+        os.close(fd)
+        word = next((word for is_one, word in _KINDS if is_one(kind)), "something else")
+        problem = f"{word}, not a file"
     raise error(f"{shown}: {problem}", f"ls -ld {shlex.quote(shown)}")
 
 
@@ -152,16 +179,6 @@ def parsed(found: bytes | str, error: type[BarehubError], shown: str) -> Any:
     raise error(problem, f"{shown}   # see there")
 
 
-class _OtherKind(Exception):
-    """What is there instead of a regular file."""
-
-
-def _see_kind(mode: int, pipes: bool) -> None:
-    if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
-        return
-    raise _OtherKind(next((word for is_one, word in _KINDS if is_one(mode)), "something else"))
-
-
 def _all(fd: int, most: int) -> bytes:
     """All that comes, and a byte more than ``most`` at the most."""
     found = bytearray()
@@ -170,9 +187,12 @@ def _all(fd: int, most: int) -> bytes:
     return bytes(found)
 
 
-def _reason(failed: OSError, path: Path, links: bool) -> str:
+def _other_kind(failed: OSError, path: Path, links: bool) -> str:
+    """Say what is there instead of a regular file, where that is why it was not opened."""
     if failed.errno == errno.ELOOP and not links and path.is_symlink():
         return "a link, not a file"
+    if failed.errno == errno.EISDIR:  # to be written
+        return "a folder, not a file"
     if failed.errno == errno.ENXIO:  # open(2): of a socket
         return "a socket, not a file"
-    return f"cannot be read: {system_errors.reason(failed)}"
+    return ""

@@ -77,7 +77,7 @@ def test_a_journal_that_is_no_regular_file_is_an_error(ready: Cli) -> None:
     for _, *command in COMMANDS[1:]:
         result = ready(*map(str, command))
         _clean(result)
-        assert result.code == 1 and f"{journal} is not a regular file" in result.err, result
+        assert result.code == 1 and f"{journal}: a link, not a file" in result.err, result
     assert "unreadable" in ready("list").out
     assert not (ready.instance("demo") / "log").exists()
 
@@ -132,5 +132,5 @@ def test_one_unreadable_journal_keeps_no_other_hub_from_being_verified(cli: Cli)
     result = cli("verify", "--all")
     _clean(result)
     assert result.code == 6, result
-    assert "odd/journal.jsonl is not a regular file" in result.err
+    assert "odd/journal.jsonl: a link, not a file" in result.err
     assert "https://localhost:1" in result.err, result
