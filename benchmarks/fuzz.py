@@ -93,6 +93,7 @@ class _Worker:
         self._shared = mmap.mmap(-1, _FORM.size)
         self._reads(numbers[0])
         self._pipe, writing = os.pipe()
+        self._folder = Path(tempfile.mkdtemp(prefix="barehub-fuzz-", dir=_memory()))
         self._child = os.fork()
         if self._child == 0:
             self._work(writing)
@@ -114,6 +115,7 @@ class _Worker:
                 time.sleep(0.02 if running else 0)
             while part := pipe.read(1 << 20):
                 told += part
+        shutil.rmtree(self._folder, ignore_errors=True)  # here: a killed process cannot
         at, _ = _FORM.unpack(self._shared[:])
         while told:
             (size,) = struct.unpack_from("=I", told)
@@ -133,7 +135,6 @@ class _Worker:
         """Read the inputs, tell of the bad ones, and end the process."""
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        folder = Path(tempfile.mkdtemp(prefix="barehub-fuzz-", dir=_memory()))
         count = 0
         nowhere = open(os.devnull, "w", errors="replace")  # noqa: SIM115 - until the process ends
         with redirect_stdout(nowhere), redirect_stderr(nowhere):
@@ -142,12 +143,11 @@ class _Worker:
                     break
                 self._reads(number)
                 given = content(self._kind, self._seed, number)
-                if what := judged(self._kind, given, folder):
+                if what := judged(self._kind, given, self._folder):
                     said = pickle.dumps(Bad(number, what, len(given)))
                     os.write(pipe, struct.pack("=I", len(said)) + said)
                 count += 1
         self._shared[:] = _FORM.pack(_ENDED, count)
-        shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 

@@ -22,7 +22,7 @@ def test_no_input_ends_a_reader_with_an_exception_that_is_not_ours(kind: Kind, n
 def test_an_exception_and_a_hang_are_seen_and_the_other_inputs_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fuzz, "HANG_SECONDS", 0.5)
+    monkeypatch.setattr(fuzz, "HANG_SECONDS", 3.0)
 
     def read(content: bytes, folder: object) -> None:
         if content == b"hang":
@@ -39,6 +39,6 @@ def test_an_exception_and_a_hang_are_seen_and_the_other_inputs_are_read(
     assert sorted((bad.at, what.split(" at ")[0]) for what, all in outcome.bad.items()
                   for bad in all) == [
         (0, "KeyError"),
-        (2, "no end within 0.5 s"),
+        (2, "no end within 3 s"),
         (4, "KeyError"),
     ]  # fmt: skip
