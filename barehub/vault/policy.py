@@ -288,8 +288,14 @@ def _see_no_shared_lists(root: Any) -> None:
 
 
 def _plain(node: Any) -> Any:
-    """The value of a node; a field that is given twice counts as unknown."""
+    """The value of a node; a field that is given twice counts as unknown.
+
+    :raises VaultError: a key is a list or a mapping; names the line.
+    """
     if node.id == "mapping":
+        if odd := next((key for key, _ in node.value if key.id != "scalar"), None):
+            line = odd.start_mark.line + 1
+            raise VaultError(f"{NAME} line {line}: a key is not a text", f"git diff {NAME}")
         names = [key.value for key, _ in node.value]
         made = {key.value: _plain(value) for key, value in node.value}
         return made | {f"{name} (twice)": "" for name in names if names.count(name) > 1}
