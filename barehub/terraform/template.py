@@ -195,7 +195,11 @@ def _call(stage: str) -> str:
 
 def _block(text: str, stage: str) -> str:
     found = re.search(_call(stage), text, re.M | re.S)
-    assert found, f"the recipe was parsed: it has a module {stage}"
+    if not found:
+        raise RecipeError(
+            f'no line of the recipe begins with: module "{stage}" {{',
+            "terraform fmt   # formats it",
+        )
     return found[0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from barehub.errors import UsageError
+from barehub.errors import RecipeError, UsageError
 from barehub.terraform import hcl, module, template
 from barehub.terraform.template import Argument
 
@@ -132,3 +132,11 @@ def test_the_blocks_of_variables(tmp_path: Path) -> None:
     assert list(blocks) == ["choice", "items", "kept", "last"]
     assert blocks["last"] == 'variable "last" { default = null }'
     assert blocks["choice"].endswith("}") and "output" not in "".join(blocks.values())
+
+
+def test_a_module_whose_line_is_not_formatted_is_an_error() -> None:
+    with pytest.raises(RecipeError, match='begins with: module "one"') as caught:
+        template.arguments(
+            TEXT.replace('module "one"', 'module  "one"'), {"one": {"plain": "x"}}, {}
+        )
+    assert caught.value.hints
