@@ -48,11 +48,11 @@ def terraform(
                 interruptions.check()
                 step(run)
         reconcile.catch_up(run)
-        before = run.state.objects()
+        before, tainted = run.state.objects(), run.state.tainted()
         _see_import(args, before)
         code, said = terraform_of(run).by_hand(_completed(run, args))
         said = COLORS.sub("", said)
-        _note(run, before, args, said)
+        _note(run, before, tainted, args, said)
     if said := said.strip("\n"):
         console.out(said)
     if code != 0:
@@ -71,13 +71,16 @@ def _see_import(args: Sequence[str], objects: Sequence[Object]) -> None:
         moves.see_imports({args[-2]: args[-1]}, objects)
 
 
-def _note(run: Run, before: Sequence[Object], args: Sequence[str], said: str) -> None:
+def _note(
+    run: Run, before: Sequence[Object], tainted: Sequence[str], args: Sequence[str], said: str
+) -> None:
     """Write into the journal what came into the state, left it, or has another address now.
 
     What left it without being destroyed, by Terraform's own words, is released, unless a refresh
     has not found it any more.
     """
     journal, after = run.instance.journal, run.state.objects()
+    spared = [] if args[0] != "untaint" else [a for a in tainted if a not in run.state.tainted()]
     old, new = ({o.address: o.id for o in objects if not o.aside} for objects in (before, after))
     moved = _moved(old, new)
     gone = [a for a in sorted(old) if a not in moved and new.get(a) != old[a]]
@@ -92,7 +95,7 @@ def _note(run: Run, before: Sequence[Object], args: Sequence[str], said: str) ->
             journal.add("resource-forgotten", address=address, by="hand")
         else:
             journal.resource("done", address, "forget", old[address])
-    for address in come:
+    for address in [*come, *spared]:
         journal.add("resource-imported", address=address, id=new[address], by="hand")
     reconcile.catch_up(run)
     pairs = reconcile.released(journal, after)

@@ -113,7 +113,10 @@ def account(run: Run) -> Account:
     failed = [a for a in [*ledger.failed, *unheard] if a not in known and not _in_state_only(a)]
     replaced = [a for a in begun if a in known and _is_old(run, ledger, a)]
     lost += replaced
-    half_made = [a for a in begun if a in known and a not in replaced]
+    # Terraform says that a provisioner failed before its state does, and may be killed in between
+    marked = {run.instance.journal.written(a) for a in run.state.tainted()}
+    stopped = [a for a in ledger.failed if a not in marked and not _is_old(run, ledger, a)]
+    half_made = [a for a in [*begun, *stopped] if a in known and a not in replaced]
     return Account(half_made, unknown, lost, gone, failed, [*filter(_in_state_only, unheard)])
 
 

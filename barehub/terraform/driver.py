@@ -371,7 +371,8 @@ class Terraform:
                     self.interruptions.tell()
                     deadline.watch()
                     self.state.keep()
-            if progress.under_way or child.returncode < 0:  # abandoned by it, or it was killed
+            # it abandoned them, or was killed; of what it stops in order it ends the shell alone
+            if progress.under_way or child.returncode != 0:
                 survivors.end_provisioners(child.pid)
             self.state.adopt_errored()
             if command in USING or label == "hand":

@@ -102,7 +102,7 @@ def test_the_ca_of_a_hub_was_removed_by_hand(ready: Cli) -> None:
     for command in (SPAWN, ("verify", "--name", "demo")):
         result = ready(*command)
         assert result.code == 6, result
-        assert "demo has lost hub/ca.pem" in result.err
+        assert "demo: hub/ca.pem is missing" in result.err
         assert "hint: invoke teardown --name demo" in result.err
 
 

@@ -189,9 +189,9 @@ def test_a_lost_state_can_be_made_again_from_the_journal(up: Cli) -> None:
     assert gone.err.count("is not in the state: it is imported, then destroyed") == 4
 
 
-def _begin(cli: Cli, address: str) -> None:
+def _begin(cli: Cli, address: str, then: str = "start") -> None:
     with (cli.instance("demo") / "journal.jsonl").open("a") as journal:
-        event = {"at": time.time(), "event": "resource-start", "address": address}
+        event = {"at": time.time(), "event": f"resource-{then}", "address": address}
         journal.write(json.dumps({**event, "action": "create"}) + "\n")
 
 
@@ -243,6 +243,24 @@ def test_what_a_person_imports_is_kept(up: Cli) -> None:
     told = up("history", "--name", "demo")
     assert re.search(rf"imported +{MACHINE}", told.out), told
     assert "up, verified" not in told.out
+
+
+def test_what_failed_and_is_whole_by_the_state_was_never_finished(up: Cli) -> None:
+    """Terraform was killed between saying that a provisioner failed and writing that down."""
+    _begin(up, MACHINE, then="failed")
+    said = _spawned(up, "--recover", "--yes")
+    assert f"{MACHINE} was never finished" in said.err
+    assert (up.instance("demo") / "log").read_text().count("provider") == 2
+
+
+def test_what_failed_and_a_person_untainted_is_whole(up: Cli) -> None:
+    _begin(up, MACHINE, then="failed")
+    for command in ("taint", "untaint"):
+        done = up("terraform", "--name", "demo", "--", command, MACHINE)
+        assert done.code == 0, done
+    said = _spawned(up)
+    assert "never finished" not in said.err
+    assert (up.instance("demo") / "log").read_text().count("provider") == 1
 
 
 def test_terraform_by_hand_hides_secrets_and_keeps_them_off_the_disk(up: Cli) -> None:

@@ -68,7 +68,7 @@ def test_an_interrupt_ends_a_run_in_order(ready: Cli, number: signal.Signals) ->
 
 def test_the_second_interrupt_warns_and_the_third_abandons(cli: Cli) -> None:
     folder = cli.instance("demo")
-    slow_cloud.make(folder, "test -e ${path.root}/mended || sleep 20")
+    slow_cloud.make(folder, "test -e ${path.root}/mended || sleep 300")
     assert cli("vault.init").code == 0
     assert cli("vault.set", "variables.api_token", input=CANARY).code == 0
     run = _spawn(cli)
@@ -85,6 +85,8 @@ def test_the_second_interrupt_warns_and_the_third_abandons(cli: Cli) -> None:
     _, err = run.communicate(timeout=15)
     assert run.returncode == 130, err
     assert sessions() == []
+    left = subprocess.run(["pgrep", "-r", "RSDT", "-g", str(terraform)], capture_output=True)
+    assert left.stdout == b"", "what the provisioner started is at work"
     (folder / "mended").touch()
     again = cli("spawn", "--name", "demo", "--timeout", "1", "--recover")
     assert again.code == 8, again

@@ -70,7 +70,7 @@ class World:
         self.renames: dict[str, str] = {}
         self.kept: set[str] = set()
         """Addresses that leave the state without being destroyed."""
-        self.tainted: set[str] = set()
+        self.marked: set[str] = set()
         self.left_alone: set[str] = set()
         """Ids of what left the state and was not destroyed."""
         self.count = 0
@@ -101,6 +101,9 @@ class World:
 
     def resources(self) -> list[str]:
         return list(self.state)
+
+    def tainted(self) -> list[str]:
+        return [*self.marked]
 
     def outputs(self) -> dict[str, Any]:
         return {}
@@ -162,7 +165,7 @@ class World:
             return "forget" if address in self.kept else "delete"
         if address not in self.state:
             return "create"
-        if address in self.tainted:
+        if address in self.marked:
             return "replace"
         if self.state[address][1] != self.recipe[address]:
             return "replace" if self.recipe[address].startswith("replace") else "update"
@@ -221,7 +224,7 @@ class World:
             self.last[id] = address
             self.step()
             self.state[address] = (id, self.recipe[address])
-            self.tainted.discard(address)
+            self.marked.discard(address)
             self.journal.resource("done", address, "create", id)
 
     # a run of barehub's
@@ -265,8 +268,8 @@ class World:
                 self.journal.add("resource-forgotten", address=address)
             elif there:  # a person finds it, and imports it
                 self.state[address] = (there[-1], "imported")
-                self.tainted.add(address)
-        self.tainted |= {*found.half_made} & self.state.keys()
+                self.marked.add(address)
+        self.marked |= {*found.half_made} & self.state.keys()
 
     # what must be true
 

@@ -50,7 +50,7 @@ def test_there_is_no_vault(tmp_path: Path) -> None:
         ("creation_rules:\n  - &a {age: age1a, x: *a}\n", "line 2: an alias stands for a whole"),
         ("#" * 300_000, "too large"),
         ("creation_rules:\n  - age:\n      a:\n        ? [b]\n", "line 4: a key is not a text"),
-        ("? {a: b}\n: c\n", "line 1: a key is not a text"),
+        ("creation_rules:\n  - ? {a: b}\n    : c\n", "line 2: a key is not a text"),
         (
             "keys:\n  - &a0 x\n"
             + "".join(f"  - &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(9))
