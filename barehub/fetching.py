@@ -15,6 +15,11 @@ from barehub.terraform.plugins import Mirror
 
 LABEL = "providers"
 
+TAKE_CACHED = "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"
+"""Without a lock file Terraform would fetch what is cached once more, and replace it under the feet
+of the runs that use it. The hashes that it leaves out are what we fetch for all platforms
+(https://developer.hashicorp.com/terraform/cli/config/config-file#allowing-the-provider-plugin-cache-to-break-the-dependency-lock-file)."""
+
 
 def fetch(run: Run, terraform: Terraform, mirror: Mirror | None) -> None:
     """Let Terraform fetch modules and providers.
@@ -26,9 +31,12 @@ def fetch(run: Run, terraform: Terraform, mirror: Mirror | None) -> None:
     """
     before = plugins.locked(terraform.folder)
     with _alone(run) as fds:
-        own, terraform.fds = terraform.fds, (*terraform.fds, *fds)
+        own = terraform.fds, terraform.env
+        terraform.fds = (*terraform.fds, *fds)
+        if not before:
+            terraform.env = {**terraform.env, TAKE_CACHED: "1"}
         terraform.init()
-        terraform.fds = own
+        terraform.fds, terraform.env = own
     now = plugins.locked(terraform.folder)
     new = [address for address, version in now.items() if before.get(address) != version]
     if not new:

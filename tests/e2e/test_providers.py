@@ -55,8 +55,8 @@ def served(own_home: Path, tmp_path: Path) -> Iterator[Registry]:
     server.close()
 
 
-def _hashes(cli: Cli) -> list[str]:
-    text = (cli.instance("demo") / ".terraform.lock.hcl").read_text()
+def _hashes(cli: Cli, name: str = "demo") -> list[str]:
+    text = (cli.instance(name) / ".terraform.lock.hcl").read_text()
     return [line.strip(' ",') for line in text.splitlines() if '"h1:' in line]
 
 
@@ -170,6 +170,19 @@ def test_several_runs_at_once_share_one_cache(ready: Cli, served: Registry) -> N
     running = [ready.start("spawn", "--name", name, "--timeout", "1") for name in names]
     said = [child.communicate()[1] for child in running]
     assert all(registry.BINARY in err for err in said), said
+
+
+def test_what_is_cached_is_not_replaced_under_the_feet_of_other_runs(
+    ready: Cli, served: Registry, own_home: Path
+) -> None:
+    shutil.copytree(ready.instance("demo"), ready.instance("one"))
+    ready(*SPAWN)
+    hashes, (cached,) = _hashes(ready), own_home.rglob(registry.BINARY)
+    before = cached.stat()
+    said = ready("spawn", "--name", "one", "--timeout", "1")
+    assert registry.BINARY in said.err, said
+    assert (cached.stat().st_ino, cached.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert _hashes(ready, "one") == hashes
 
 
 @pytest.mark.cloud
