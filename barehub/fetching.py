@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from barehub.console import console
@@ -11,13 +11,14 @@ from barehub.lock import Holder, Lock
 from barehub.run import Run
 from barehub.terraform import plugins
 from barehub.terraform.driver import Terraform
-from barehub.terraform.plugins import Mirror
+from barehub.terraform.plugins import PLATFORMS, Mirror
 
 LABEL = "providers"
 
 TAKE_CACHED = "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"
 """Without a lock file Terraform would fetch what is cached once more, and replace it under the feet
-of the runs that use it. The hashes that it leaves out are what we fetch for all platforms
+of the runs that use it. The hashes that it leaves out are what we fetch for all platforms, and what
+is cached is held against them
 (https://developer.hashicorp.com/terraform/cli/config/config-file#allowing-the-provider-plugin-cache-to-break-the-dependency-lock-file)."""
 
 
@@ -30,26 +31,46 @@ def fetch(run: Run, terraform: Terraform, mirror: Mirror | None) -> None:
     :raises TerraformError: with what Terraform said.
     """
     before = plugins.locked(terraform.folder)
+    _init(run, terraform, cached=not before)
+    lacking = _complete(terraform, mirror, before)
+    known = len({*PLATFORMS} - {*(lacking or ())})
+    if lacking is not None and not before and plugins.hashes(terraform.folder) > known:
+        # what was cached is not what its origin has, as when an init was killed
+        (terraform.folder / plugins.LOCK_FILE).unlink()
+        _init(run, terraform, cached=False)
+        lacking = _complete(terraform, mirror, before)
+    if lacking is not None:
+        _tell(run, lacking)
+
+
+def _init(run: Run, terraform: Terraform, *, cached: bool) -> None:
     with _alone(run) as fds:
         own = terraform.fds, terraform.env
         terraform.fds = (*terraform.fds, *fds)
-        if not before:
+        if cached:
             terraform.env = {**terraform.env, TAKE_CACHED: "1"}
         terraform.init()
         terraform.fds, terraform.env = own
+
+
+def _complete(
+    terraform: Terraform, mirror: Mirror | None, before: Mapping[str, str]
+) -> list[str] | None:
+    """Have the lock file know all platforms of what it did not know ``before``; those for which it
+    cannot, or nothing where there is nothing new."""
     now = plugins.locked(terraform.folder)
     new = [address for address, version in now.items() if before.get(address) != version]
     if not new:
-        return
+        return None
     inside = [address for address in new if mirror and address in mirror.providers()]
     outside = [address for address in new if address not in inside]
-    lacking = _hashed(terraform, outside, plugins.PLATFORMS)
+    lacking = _hashed(terraform, outside, PLATFORMS)
     if mirror and inside:
         has = set.intersection(*(mirror.platforms(address, now[address]) for address in inside))
-        built = [platform for platform in plugins.PLATFORMS if platform in has]
+        built = [platform for platform in PLATFORMS if platform in has]
         lacking += _hashed(terraform, inside, built, mirror)
-        lacking += [platform for platform in plugins.PLATFORMS if platform not in has]
-    _tell(run, lacking)
+        lacking += [platform for platform in PLATFORMS if platform not in has]
+    return lacking
 
 
 def _hashed(
@@ -68,7 +89,7 @@ def _hashed(
 def _tell(run: Run, lacking: Sequence[str]) -> None:
     file = run.project.relative(run.instance.folder / plugins.LOCK_FILE)
     if lacking:
-        named = ", ".join(one for one in plugins.PLATFORMS if one in lacking)
+        named = ", ".join(one for one in PLATFORMS if one in lacking)
         console.warn(f"{file} has no hashes for {named}: no builds of all providers were found")
     else:
         console.step(LABEL, f"hashes for Linux and macOS are in {file}: it belongs in git")

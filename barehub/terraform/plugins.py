@@ -85,6 +85,15 @@ def locked(folder: Path) -> dict[str, str]:
     return dict(pairs)
 
 
+def hashes(folder: Path) -> int:
+    """How many packages of one provider, each for one platform, a recipe's lock file knows at most
+    (https://developer.hashicorp.com/terraform/language/files/dependency-lock#checksum-verification).
+    """
+    text = reading.lenient(folder / LOCK_FILE, RecipeError)
+    blocks = text.split('\nprovider "')
+    return max(block.count('"h1:') for block in blocks)
+
+
 @dataclass(frozen=True)
 class Configuration:
     """``env`` is what a Terraform needs of it; ``mirror`` is used, ``notice`` is to be told."""

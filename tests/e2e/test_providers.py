@@ -185,6 +185,19 @@ def test_what_is_cached_is_not_replaced_under_the_feet_of_other_runs(
     assert _hashes(ready, "one") == hashes
 
 
+def test_what_a_killed_init_left_in_the_cache_is_fetched_again(
+    ready: Cli, served: Registry, own_home: Path
+) -> None:
+    shutil.copytree(ready.instance("demo"), ready.instance("one"))
+    ready(*SPAWN)
+    hashes, (cached,) = _hashes(ready), own_home.rglob(registry.BINARY)
+    whole = cached.read_bytes()
+    cached.write_bytes(whole[:4])
+    ready("spawn", "--name", "one", "--timeout", "1")
+    assert cached.read_bytes() == whole
+    assert _hashes(ready, "one") == hashes
+
+
 @pytest.mark.cloud
 def test_a_real_provider_from_the_folder_runs(cli: Cli) -> None:
     slow_cloud.make(cli.instance("demo"))
