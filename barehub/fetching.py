@@ -16,9 +16,9 @@ from barehub.terraform.plugins import PLATFORMS, Mirror
 LABEL = "providers"
 
 TAKE_CACHED = "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"
-"""Without a lock file Terraform would fetch what is cached once more, and replace it under the feet
-of the runs that use it. The hashes that it leaves out are what we fetch for all platforms, and what
-is cached is held against them
+"""Without a lock file Terraform downloads a cached provider again and overwrites it, also while
+other runs use it. The hashes that this setting leaves out are fetched for all platforms afterwards,
+and the cached provider is compared with them
 (https://developer.hashicorp.com/terraform/cli/config/config-file#allowing-the-provider-plugin-cache-to-break-the-dependency-lock-file)."""
 
 
@@ -35,7 +35,7 @@ def fetch(run: Run, terraform: Terraform, mirror: Mirror | None) -> None:
     lacking = _complete(terraform, mirror, before)
     known = len({*PLATFORMS} - {*(lacking or ())})
     if lacking is not None and not before and plugins.hashes(terraform.folder) > known:
-        # what was cached is not what its origin has, as when an init was killed
+        # the cached provider differs from its origin's: an init was killed, say
         (terraform.folder / plugins.LOCK_FILE).unlink()
         _init(run, terraform, cached=False)
         lacking = _complete(terraform, mirror, before)

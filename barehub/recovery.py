@@ -113,7 +113,7 @@ def account(run: Run) -> Account:
     failed = [a for a in [*ledger.failed, *unheard] if a not in known and not _in_state_only(a)]
     replaced = [a for a in begun if a in known and _is_old(run, ledger, a)]
     lost += replaced
-    # Terraform says that a provisioner failed before its state does, and may be killed in between
+    # Terraform reports a failed provisioner before it marks the state, and may be killed in between
     marked = {run.instance.journal.written(a) for a in run.state.tainted()}
     stopped = [a for a in ledger.failed if a not in marked and not _is_old(run, ledger, a)]
     half_made = [a for a in [*begun, *stopped] if a in known and a not in replaced]
@@ -306,7 +306,8 @@ def unfound(run: Run, found: Account) -> BarehubError:
             hints.append(f"if it is: {take_in} ID")
             hints.append(f"if not, or once you have removed it: {forget}")
     return LeftoverError(
-        f"begun, never confirmed, and perhaps there: {', '.join(found.in_a_cloud)}", *hints
+        f"creation of {', '.join(found.in_a_cloud)} was interrupted; it may exist in the cloud",
+        *hints,
     )
 
 

@@ -371,7 +371,7 @@ class Terraform:
                     self.interruptions.tell()
                     deadline.watch()
                     self.state.keep()
-            # it abandoned them, or was killed; of what it stops in order it ends the shell alone
+            # of a provisioner that it stops, Terraform ends the shell, not what the shell started
             if progress.under_way or child.returncode != 0:
                 survivors.end_provisioners(child.pid)
             self.state.adopt_errored()

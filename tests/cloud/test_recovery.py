@@ -119,7 +119,7 @@ def test_an_address_without_a_name_is_made_once(
     address = "module.provider.openstack_networking_floatingip_v2.hub"
     stopped = ready(*SPAWN, "--recover", timeout=200)
     assert stopped.code == 7, stopped
-    assert f"perhaps there: {address}" in stopped.err
+    assert f"creation of {address} was interrupted" in stopped.err
     take_in = f"invoke terraform --name found -- import '{address}' {lost['id']}"
     assert f"hint: {take_in}   if it is the floating ip" in stopped.err
     assert ready("terraform", "--name", "found", "--", "import", address, lost["id"]).code == 0
@@ -234,7 +234,7 @@ def test_what_is_not_found_after_a_kill_is_for_a_person(ready: Cli, project: Pro
     _begin(ready, NET)
     stopped = ready(*SPAWN, "--recover", timeout=200)
     assert stopped.code == 7, stopped
-    assert f"perhaps there: {NET}" in stopped.err
+    assert f"creation of {NET} was interrupted" in stopped.err
     forget = (
         f"invoke forget --name found --address '{NET}'   nothing there that is found's can be it"
     )

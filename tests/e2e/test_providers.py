@@ -172,29 +172,21 @@ def test_several_runs_at_once_share_one_cache(ready: Cli, served: Registry) -> N
     assert all(registry.BINARY in err for err in said), said
 
 
-def test_what_is_cached_is_not_replaced_under_the_feet_of_other_runs(
-    ready: Cli, served: Registry, own_home: Path
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_cached_provider_is_used_as_it_is_unless_a_killed_init_left_half_of_it(
+    ready: Cli, served: Registry, own_home: Path, whole: bool
 ) -> None:
     shutil.copytree(ready.instance("demo"), ready.instance("one"))
     ready(*SPAWN)
     hashes, (cached,) = _hashes(ready), own_home.rglob(registry.BINARY)
-    before = cached.stat()
+    content = cached.read_bytes()
+    if not whole:
+        cached.write_bytes(content[:4])
+    before = cached.stat().st_mtime_ns
     said = ready("spawn", "--name", "one", "--timeout", "1")
     assert registry.BINARY in said.err, said
-    assert (cached.stat().st_ino, cached.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert _hashes(ready, "one") == hashes
-
-
-def test_what_a_killed_init_left_in_the_cache_is_fetched_again(
-    ready: Cli, served: Registry, own_home: Path
-) -> None:
-    shutil.copytree(ready.instance("demo"), ready.instance("one"))
-    ready(*SPAWN)
-    hashes, (cached,) = _hashes(ready), own_home.rglob(registry.BINARY)
-    whole = cached.read_bytes()
-    cached.write_bytes(whole[:4])
-    ready("spawn", "--name", "one", "--timeout", "1")
-    assert cached.read_bytes() == whole
+    assert cached.read_bytes() == content
+    assert (cached.stat().st_mtime_ns == before) == whole
     assert _hashes(ready, "one") == hashes
 
 

@@ -200,7 +200,7 @@ def test_what_may_be_in_a_cloud_stops_a_run_until_a_person_has_looked(up: Cli) -
     for command in (SPAWN, (*SPAWN, "--recover", "--yes")):
         stopped = up(*command)
         assert stopped.code == 7, stopped
-        assert f"perhaps there: {SERVER}" in stopped.err
+        assert f"creation of {SERVER} was interrupted" in stopped.err
         assert "could not be looked at: OpenStack: the vault has no credentials" in stopped.err
         assert "hint: openstack server list" in stopped.err
         assert f"invoke terraform --name demo -- import '{SERVER}' ID" in stopped.err
@@ -217,7 +217,7 @@ def test_what_may_be_there_and_has_no_id_in_the_journal_stops_a_run(up: Cli) -> 
         event = {"at": time.time(), "event": "resource-done", "address": address, "id": secret}
         journal.write(json.dumps({**event, "action": "create"}) + "\n")
     stopped = up(*SPAWN, "--recover")
-    assert stopped.code == 7 and f"perhaps there: {address}" in stopped.err, stopped
+    assert stopped.code == 7 and f"creation of {address} was interrupted" in stopped.err, stopped
     assert f"invoke terraform --name demo -- import '{address}' ID" in stopped.err
     for command in ("history", "status", "plan"):
         assert secret not in str(up(command, "--name", "demo"))

@@ -169,7 +169,7 @@ def _named(
 
 def _in_doubt(result: Result) -> list[str]:
     """The addresses of what may be in a cloud, and a person has to look up."""
-    told = re.findall(r"^error: .*perhaps there: (.+)$", result.err, re.M)
+    told = re.findall(r"^error: .*creation of (.+) was interrupted; it may", result.err, re.M)
     return [address for line in told for address in line.split(", ")]
 
 
