@@ -99,20 +99,10 @@ def running(layout: Layout, *, first: bool = False) -> Iterator[Processes]:
 
 
 def _start_wsgi(cloud: Processes, name: str, port: int, module: str, **env: str) -> None:
-    """Start an API in uWSGI, with one thread: with two, its version 2.0.30 ends every other
-    connection of a DELETE among others without an answer; and SQLite has one writer anyway."""
     layout = cloud.layout
-    conf = f"--config-file {layout.etc / name}.conf" if name == "neutron" else ""
-    cloud.start(
-        name,
-        layout.program("pyuwsgi"),
-        *("--http-socket", f"127.0.0.1:{port}", "--module", f"{module}:application"),
-        *("--master", "--processes", "1", "--threads", "1", "--enable-threads"),
-        *("--lazy-apps", "--need-app", "--thunder-lock", "--die-on-term", "--no-orphans"),
-        *("--buffer-size", "65535", "--add-header", "Connection: close", "--disable-logging"),
-        *("-H", str(layout.venv), "--pyargv", conf),
-        **env,
-    )
+    conf = ("--config-file", str(layout.etc / f"{name}.conf")) if name == "neutron" else ()
+    serve = (str(INSIDE / "wsgi_api.py"), str(port), module, *conf)
+    cloud.start(name, layout.program("python"), *serve, **env)
 
 
 def _start_own(cloud: Processes, name: str, program: str, conf: str, *script: str) -> None:
