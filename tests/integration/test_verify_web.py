@@ -541,7 +541,8 @@ def test_a_header_without_end_costs_seconds_and_no_memory(servers: Servers, plai
     else:
         assert failed(verify.verify(servers.target(flood))) == ["http.malformed"]
     assert time.monotonic() - started < 60
-    assert sent < 256 * 1024 * 1024  # sent before the client closed the connection
+    # of 1 GiB; the kernel alone may buffer 36 MiB a connection (tcp_rmem, tcp_wmem)
+    assert sent < 256 * 1024 * 1024
 
 
 def test_a_search_that_is_not_answered_costs_seconds(

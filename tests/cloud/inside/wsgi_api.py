@@ -2,8 +2,8 @@
 
 usage: python wsgi_api.py PORT MODULE [ARGUMENT ...]
 
-uWSGI 2.0.30 ends a connection without an answer now and then. A request waits for the one before,
-as SQLite has one writer; a connection that says nothing keeps nobody waiting.
+uWSGI 2.0.30 sometimes closes a connection without an answer. Requests are handled one at a time,
+because SQLite has one writer; an idle connection blocks no other.
 """
 
 import importlib
