@@ -173,7 +173,8 @@ class SharedLock:
                     )
                 os.close(theirs)
                 # it reads this file once it has the lock, and not before
-                os.write(self._pipe, f'file("{ready}")\n'.encode())
+                with suppress(BrokenPipeError):  # it has ended: its log says why
+                    os.write(self._pipe, f'file("{ready}")\n'.encode())
                 while self._keeper.poll() is None:
                     if _is_read(ready):
                         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -205,9 +206,14 @@ def _secrets_are_only_where_they_belong(bench: Bench, watch: Watch, said: str) -
         assert holding(value, bench.folder, machines.folder, but=kept) == []
         assert value not in said
         # in the environment of the one provisioner that needs it, and of nothing that it starts
-        assert {b"HUB_SECRETS=" in text for text in watch.holding(value)} <= {True}
+        assert _only_as("HUB_SECRETS", watch.holding(value))
     assert holding(JOIN_TOKEN, bench.folder, machines.folder, but=("token", "entry")) == []
-    assert not [t for t in watch.seen if spellings(JOIN_TOKEN)[0] in t and b"JOIN_TOKEN=" not in t]
+    assert _only_as("JOIN_TOKEN", [t for t in watch.seen if spellings(JOIN_TOKEN)[0] in t])
+
+
+def _only_as(name: str, environments: list[bytes]) -> bool:
+    """Tell whether each has it; bash writes NUL over each ``=`` for a moment when it starts."""
+    return all(re.search(rb"\b%b[=\0]" % name.encode(), text) for text in environments)
 
 
 def _the_charts_got_their_values(machines: Machines) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from barehub import process
+from barehub.errors import TerraformError
+from barehub.project import Tool
 from barehub.terraform import shared_lock
 from barehub.terraform.shared_lock import COMMAND, NEVER, RUN
 
@@ -62,3 +65,26 @@ def test_files_are_found_from_the_other_folder_and_texts_stay_what_they_are(tmp_
         "address": "https://x/$${y}/%%{z}",
         "insecure": True,
     }
+
+
+def test_a_console_that_ends_before_it_is_asked_is_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # in place of a terraform whose backend fails, or that a signal ends, in that moment
+    script = tmp_path / "terraform"
+    script.write_text('#!/bin/sh\n[ "$1" != console ] || { echo "no answer"; exit 1; }\n')
+    script.chmod(0o755)
+    start = process.start
+
+    def ended(*args: Any, **kwargs: Any) -> process.Child:
+        child = start(*args, **kwargs)
+        child.wait()
+        return child
+
+    monkeypatch.setattr(process, "start", ended)
+    recipe = _initialized(tmp_path, "pg", {"schema_name": "demo"})
+    tool = Tool("terraform", script, "1.11.4")
+    lock = shared_lock.SharedLock(tool, recipe, tmp_path / "lock", {}, process.Interruptions())
+    with pytest.raises(TerraformError, match="backend pg does not answer"):
+        lock.hold()
+    assert lock.fds == ()
