@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -23,6 +25,13 @@ def ended(pid: int, seconds: float = 20) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def kill(*pids: int) -> None:
+    """Kill processes, some of which may have ended by themselves: a ``sleep``, say."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def children(parent: int) -> list[tuple[int, str]]:

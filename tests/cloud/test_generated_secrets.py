@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from barehub.lock import Lock
 from tests.canary import holding, spellings
 from tests.command_line import ROOT, Cli, Result, unseal
 from tests.e2e import slow_cloud
+from tests.processes import kill
 
 from .providers import Providers
 
@@ -140,8 +140,7 @@ def _kill_while_the_machine_is_made(kept: Kept) -> None:
         assert run.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     keepers = [pid for pid, _ in Lock(kept.folder / ".lock").keepers()]
-    for pid in (run.pid, *keepers):
-        os.kill(pid, signal.SIGKILL)
+    kill(run.pid, *keepers)
     run.wait(timeout=20)
     for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
         shutil.rmtree(home)

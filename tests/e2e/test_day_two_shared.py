@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from postgres import PASSWORD, Postgres
 
 from barehub.lock import Lock
 from tests.canary import holding
+from tests.processes import kill
 
 from .team import server, share
 from .working_hub import CANARY, Hub, hub
@@ -116,8 +116,7 @@ def test_an_upgrade_that_was_killed_goes_on_or_back(up: Hub, value: str) -> None
     while not (up.folder / "going").exists():
         assert time.monotonic() < deadline and run.poll() is None, run.communicate()
         time.sleep(0.05)
-    for pid, _ in Lock(up.folder / ".lock").keepers():
-        os.kill(pid, signal.SIGKILL)
+    kill(*(pid for pid, _ in Lock(up.folder / ".lock").keepers()))
     run.communicate(timeout=20)
     done = up("upgrade", "--binder-version", value, "--yes", "--timeout", "30")
     if done.code == 1 and "--recover" in done.err:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from barehub.lock import Lock
+from tests.processes import kill
 
 from . import slow_cloud
 from .conftest import Cli, Result, unseal
@@ -74,8 +75,7 @@ def _lose_power(cli: Cli, after: str) -> None:
 def _cut(cli: Cli, run: subprocess.Popen[str]) -> None:
     keepers = [pid for pid, _ in Lock(cli.instance("demo") / ".lock").keepers()]
     assert run.pid in keepers and len(keepers) > 1
-    for pid in keepers:
-        os.kill(pid, signal.SIGKILL)
+    kill(*keepers)
     run.communicate(timeout=20)
     for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
         shutil.rmtree(home)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from barehub.lock import Lock
+from tests.processes import kill
 
 from .working_hub import CANARY, Hub, hub
 
@@ -47,8 +47,7 @@ MODULE = "modules/binderhub/main.tf"
 def _cut(hub: Hub, run: subprocess.Popen[str], *, power: bool) -> None:
     """Kill barehub alone, or all of a run, and take away all that was in memory."""
     keepers = [pid for pid, _ in Lock(hub.folder / ".lock").keepers()]
-    for pid in [run.pid, *(keepers if power else ())]:
-        os.kill(pid, signal.SIGKILL)
+    kill(run.pid, *(keepers if power else ()))
     run.communicate(timeout=20)
     if power:
         for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import getpass
 import json
@@ -22,7 +21,7 @@ from postgres import PASSWORD, Postgres
 from barehub.lock import Lock
 from barehub.terraform.shared_lock import SURE_SECONDS
 from tests.canary import Watch, holding
-from tests.processes import children, ended, until
+from tests.processes import children, ended, kill, until
 
 from . import slow_cloud
 from .conftest import Cli, unseal
@@ -159,9 +158,7 @@ def test_the_lock_outlives_a_killed_run_as_long_as_its_terraform(alice: Cli, bob
     assert unlocked.code == 1, unlocked
     assert "pg lets a lock go when the connection of its holder ends" in unlocked.err
     assert "pg_stat_activity" in unlocked.err and "pg_terminate_backend" in unlocked.err
-    for pid, _ in Lock(alice.instance("demo") / ".lock").keepers():
-        with contextlib.suppress(ProcessLookupError):  # a `sleep` that has ended
-            os.kill(pid, signal.SIGKILL)
+    kill(*(pid for pid, _ in Lock(alice.instance("demo") / ".lock").keepers()))
     assert bob("plan", "--name", "demo").code == 0
 
 
@@ -264,8 +261,7 @@ def test_power_that_goes_before_the_backend_was_told_loses_nothing(
 ) -> None:
     run = at_work(alice)
     folder = alice.instance("demo")
-    for pid, _ in Lock(folder / ".lock").keepers():
-        os.kill(pid, signal.SIGKILL)
+    kill(*(pid for pid, _ in Lock(folder / ".lock").keepers()))
     run.communicate(timeout=20)
     for home in Path(os.environ["XDG_RUNTIME_DIR"]).iterdir():
         shutil.rmtree(home)

@@ -112,6 +112,7 @@ class Gate:
                         return
                     self._last = server
                 server.sendall(data)
+        with suppress(OSError):  # also where the client reset it, having ended with bytes unread
             if server in self._open:
                 server.shutdown(socket.SHUT_WR)
 
