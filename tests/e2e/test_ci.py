@@ -241,7 +241,7 @@ def test_a_failure_is_kept_and_told(slow: Ci) -> None:
 
 @pytest.mark.timeout(200)
 def test_a_second_run_waits_on_this_machine_and_on_another(slow: Ci) -> None:
-    slow.env["KEEP_EVERY"] = "3"  # nobody is taken for dead on a busy machine
+    slow.env["KEEP_EVERY"] = "3"  # a slow run must not look dead
     first = slow.job("spawn", "spawn")
     running = first.start("Spawn")
     _until(lambda: (first.root / "instances/demo/log").exists(), running)
